@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Records: what is said of one listener. The listener id is a hash over names only, so that it is
+ * the same on every host and after every restart; SHA-256, since local users choose the names and
+ * must not be able to make two listeners look like one. */
+
+#include <portwatch/record.h>
+
+#include <sha2.h>
+
+struct pw_record *pw_record_new(void)
+{
+        struct pw_record *record = calloc(1, sizeof *record);
+
+        if (record)
+                record->references = 1;
+        return record;
+}
+
+int pw_record_set(char **field, const char *text)
+{
+        char *copy = NULL;
+
+        if (text) {
+                copy = strdup(text);
+                if (!copy)
+                        return -ENOMEM;
+        }
+        free(*field);
+        *field = copy;
+        return 0;
+}
+
+struct pw_record *pw_record_copy(const struct pw_record *record)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *copy = malloc(sizeof *copy);
+
+        if (!copy)
+                return NULL;
+        *copy = *record;
+        copy->references = 1;
+        copy->owner = pw_owner_ref(record->owner);
+        copy->netns = copy->rule = NULL;
+        if (pw_record_set(&copy->netns, record->netns) < 0 ||
+            pw_record_set(&copy->rule, record->rule) < 0)
+                return NULL;
+        return PW_TAKE_PTR(copy);
+}
+
+struct pw_record *pw_record_ref(struct pw_record *record)
+{
+        if (record)
+                record->references++;
+        return record;
+}
+
+void pw_record_unref(struct pw_record *record)
+{
+        if (!record || --record->references > 0)
+                return;
+        pw_owner_unref(record->owner);
+        free(record->netns);
+        free(record->rule);
+        free(record);
+}
+
+void pw_record_label(struct pw_record *record, struct pw_ports ephemeral)
+{
+        pw_address_format(record->address_text, sizeof record->address_text, &record->address);
+        record->scope = pw_address_scope(&record->address);
+        record->range = pw_port_range(record->port);
+        record->ephemeral = pw_ports_contain(ephemeral, record->port);
+}
+
+static void hash_part(SHA2_CTX *hash, const char *text)
+{
+        SHA256Update(hash, (const uint8_t *)(text ? text : ""), text ? strlen(text) + 1 : 1);
+}
+
+static void hash_pattern(SHA2_CTX *hash, const char *unit)
+{
+        char pattern[PW_UNIT_MAX];
+
+        hash_part(hash, unit ? pw_unit_pattern(pattern, sizeof pattern, unit) : NULL);
+}
+
+void pw_record_identify(struct pw_record *record)
+{
+        const struct pw_owner *owner = record->owner;
+        char text[PW_TRAITS_MAX];
+        uint8_t digest[SHA256_DIGEST_LENGTH];
+        SHA2_CTX hash;
+
+        SHA256Init(&hash);
+        hash_part(&hash, record->netns);
+        hash_part(&hash, pw_protocol_name(record->protocol));
+        hash_part(&hash, record->address_text);
+        snprintf(text, sizeof text, "%u", record->port);
+        hash_part(&hash, text);
+        hash_part(&hash, record->device);
+        hash_part(&hash, owner->user);
+        hash_part(&hash, owner->exe);
+        hash_pattern(&hash, owner->unit);
+        hash_pattern(&hash, owner->user_unit);
+        hash_pattern(&hash, owner->container);
+        hash_part(&hash, pw_traits_format(text, sizeof text, owner->traits));
+        SHA256Final(digest, &hash);
+        for (size_t i = 0; i < (PW_LISTENER_ID_MAX - 1) / 2; i++)
+                sprintf(record->listener_id + 2 * i, "%02x", digest[i]);
+}
+
+int pw_record_compare(const struct pw_record *a, const struct pw_record *b)
+{
+        int r;
+
+        if (a->protocol != b->protocol)
+                return a->protocol < b->protocol ? -1 : 1;
+        if (a->port != b->port)
+                return a->port < b->port ? -1 : 1;
+        r = strcmp(a->netns, b->netns);
+        if (r == 0)
+                r = strcmp(a->address_text, b->address_text);
+        if (r == 0)
+                r = strcmp(a->device, b->device);
+        return r != 0 ? r : strcmp(a->listener_id, b->listener_id);
+}
+
+const char *pw_record_process(const struct pw_record *record)
+{
+        const struct pw_owner *owner = record->owner;
+        const char *slash;
+
+        if (owner->comm && owner->comm[0])
+                return owner->comm;
+        if (owner->exe) {
+                slash = strrchr(owner->exe, '/');
+                return slash ? slash + 1 : owner->exe;
+        }
+        if (owner->n_pids > 0 && owner->pids[0] == 1)
+                return "systemd";
+        return owner->traits & PW_TRAIT_KERNEL ? "kernel" : NULL;
+}
+
+int pw_records_add(struct pw_records *records, struct pw_record *record)
+{
+        if (pw_array_reserve(&records->items, &records->capacity, records->n + 1,
+                             sizeof *records->items) < 0) {
+                pw_record_unref(record);
+                return -ENOMEM;
+        }
+        records->items[records->n++] = record;
+        return 0;
+}
+
+static int compare_items(const void *a, const void *b)
+{
+        return pw_record_compare(*(struct pw_record *const *)a, *(struct pw_record *const *)b);
+}
+
+void pw_records_sort(struct pw_records *records)
+{
+        if (records->n > 1)
+                qsort(records->items, records->n, sizeof *records->items, compare_items);
+}
+
+void pw_records_done(struct pw_records *records)
+{
+        for (size_t i = 0; i < records->n; i++)
+                pw_record_unref(records->items[i]);
+        free(records->items);
+        *records = (struct pw_records){0};
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Attribution finds who holds a socket, by /proc: first among the processes of the socket's cgroup,
+ * then everywhere, one pass for all the sockets asked for. It is asked only about sockets that were
+ * not seen before; a quiet host costs it nothing.
+ *
+ * /proc, /etc and the root of the host's files are directory descriptors, so that tests hand it a
+ * made-up tree. Every process may end between two reads: that is an expected outcome, never an
+ * error. All text is cleaned where it is read. */
+
+#include <portwatch/owner.h>
+#include <portwatch/snapshot.h>
+
+struct pw_attribution;
+
+/* `proc_fd`, `root_fd`, `etc_fd` and `cgroup_fd` stay the caller's and must outlive the object.
+ * `cgroup_fd` is the root of cgroup2, -1 where there is none. 0 or -ENOMEM. */
+struct pw_attribution_roots {
+        int proc_fd;   /* "/proc" */
+        int root_fd;   /* "/": where executables' paths are looked up on the host */
+        int etc_fd;    /* "/etc": passwd; users not in it are asked of getpwuid(3) */
+        int cgroup_fd; /* "/sys/fs/cgroup/unified" or "/sys/fs/cgroup" */
+};
+int pw_attribution_new(struct pw_attribution_roots roots, struct pw_attribution **ret);
+void pw_attribution_free(struct pw_attribution *attribution);
+PW_DEFINE_CLEANUP(struct pw_attribution *, pw_attribution_free)
+
+/* Finds the owners of `n` sockets: ret_owners[i] receives one reference to the owner of sockets[i],
+ * never NULL; an owner that could not be found has `unknown` set, the user of the socket's uid and
+ * the unit of the socket's cgroup. Sockets with the same holders share one owner. With `everyone`
+ * false the search ends where the socket's cgroup has given a holder; with true (scan, seeding) it
+ * is one pass over all processes. Returns 0 or -ENOMEM. */
+int pw_attribution_find(struct pw_attribution *attribution, const struct pw_socket *const *sockets,
+                        size_t n, bool everyone, struct pw_owner **ret_owners);
+
+/* For sockets that a lookup can neither prove nor deny: whether one of the known holders
+ * (owners[i]->pids, guarded by their start times) still has the socket open. Reads each distinct
+ * process once. held[i] is false only where every holder is known, was looked into, and has it no
+ * more. Returns 0 or -ENOMEM. */
+int pw_attribution_held(struct pw_attribution *attribution, const struct pw_socket *const *sockets,
+                        struct pw_owner *const *owners, size_t n, bool *ret_held);
+
+/* Files and directories read below /proc so far: a counter for `status`. */
+uint64_t pw_attribution_reads(const struct pw_attribution *attribution);
+
+/* Whether the last search met processes that it was not permitted to look into. */
+bool pw_attribution_is_partial(const struct pw_attribution *attribution);
+
+/* ---- pure parsers, also for tests and fuzzing ---- */
+
+struct pw_proc_stat {
+        int ppid;
+        uint64_t started; /* clock ticks since boot */
+        bool kernel_thread;
+};
+/* /proc/PID/stat; the comm ends at the last ')'. 0 or -EBADMSG. */
+int pw_proc_stat_parse(const char *text, size_t length, struct pw_proc_stat *ret);
+
+/* /proc/PID/cgroup: the path of the cgroup2 line ("0::"), else of systemd's named hierarchy
+ * ("N:name=systemd:"). Writes raw bytes. 0, 1 (no such line), -EBADMSG, -E2BIG. */
+int pw_proc_cgroup_parse(const char *text, size_t length, char *ret_path, size_t size);
+
+/* Units and container of a cgroup path, as systemd lays them out (systemd.slice(5)): the system
+ * unit is the last one before user@UID.service's own tree; below that, the user unit. Containers of
+ * docker, podman, containerd, CRI-O (with their ids cut to 12), LXC, nspawn (machine name). Clean
+ * text; empty where there is none. */
+struct pw_cgroup_names {
+        char unit[PW_UNIT_MAX];
+        char user_unit[PW_UNIT_MAX];
+        char container[PW_UNIT_MAX];
+};
+void pw_cgroup_names_parse(const char *path, struct pw_cgroup_names *ret);
+
+/* The link's text "socket:[4711]". 0 and the inode, or -EINVAL. */
+int pw_proc_socket_parse(const char *link, uint32_t *ret_inode);

@@ -80,7 +80,8 @@ struct pw_cidr {
 /* 0; -EINVAL: not an address or length; -EEXIST: bits set behind the prefix. */
 int pw_cidr_parse(const char *text, struct pw_cidr *ret);
 /* IPv4 blocks also match IPv4-mapped addresses. 0.0.0.0/0 matches all of IPv4, ::/0 all of IPv6.
- * An unspecified address (0.0.0.0, ::) is matched as the address that it is. */
+ * An unspecified address (0.0.0.0, ::) is matched as the address that it is; the single addresses
+ * `*` and `::` are two. */
 bool pw_cidr_contains(const struct pw_cidr *cidr, const struct pw_address *address);
 
 /* ---- ranges of the port number (RFC 6335) ---- */

@@ -13,10 +13,11 @@
 
 /* Writes `length` bytes of `text` to `buffer` (`size` > 0 bytes, always NUL-terminated) as valid,
  * printable, one-line UTF-8. Bytes that are not valid UTF-8, C0 and C1 control characters, DEL,
- * and the characters that reorder or break lines (U+200B-U+200F, U+2028-U+202E, U+2060-U+2069,
- * U+FEFF) become \xNN, one for each byte, lower case. Everything else, the backslash included, is
- * kept. What does not fit is cut at a character boundary, and the cut shown by "…" (3 bytes).
- * Returns the length written. `buffer` must not overlap `text`. */
+ * and the characters that reorder or break lines (U+061C, U+200B-U+200F, U+2028-U+202E,
+ * U+2060-U+2069, U+FEFF) become \xNN, one for each byte, lower case. Everything else, the backslash
+ * included, is kept. What does not fit is cut at a character boundary, and the cut shown by "…" (3
+ * bytes; where not even these fit, the cut is not shown). Returns the length written. `buffer` must
+ * not overlap `text`. */
 size_t pw_text_clean(char *buffer, size_t size, const void *text, size_t length);
 
 /* The same into a new string of at most `limit` bytes (without NUL). NULL when out of memory. */

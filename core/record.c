@@ -3,8 +3,12 @@
  * the same on every host and after every restart; SHA-256, since local users choose the names and
  * must not be able to make two listeners look like one. */
 
+#include <portwatch/iana.h>
 #include <portwatch/record.h>
+#include <portwatch/snapshot.h>
+#include <portwatch/text.h>
 
+#include <net/if.h>
 #include <sha2.h>
 
 struct pw_record *pw_record_new(void)
@@ -61,6 +65,34 @@ void pw_record_unref(struct pw_record *record)
         free(record->netns);
         free(record->rule);
         free(record);
+}
+
+struct pw_record *pw_record_make(const struct pw_socket *socket, struct pw_owner *owner,
+                                 const char *netns, struct pw_ports ephemeral,
+                                 const struct pw_services *services)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *record = pw_record_new();
+        const struct pw_endpoint *endpoint = &socket->endpoint;
+        char name[IF_NAMESIZE];
+
+        if (!record || pw_record_set(&record->netns, netns) < 0)
+                return NULL;
+        record->protocol = endpoint->protocol;
+        record->port = endpoint->port;
+        record->address = endpoint->address;
+        record->owner = pw_owner_ref(owner);
+        record->sockets = 1;
+        record->cookie = socket->cookie;
+        if (endpoint->ifindex != 0) {
+                /* An interface that is gone keeps its number, so that it is not taken for none. */
+                if (!if_indextoname(endpoint->ifindex, name))
+                        snprintf(name, sizeof name, "if%u", endpoint->ifindex);
+                pw_text_clean(record->device, sizeof record->device, name, strlen(name));
+        }
+        record->service = pw_services_name(services, record->protocol, record->port);
+        pw_record_label(record, ephemeral);
+        pw_record_identify(record);
+        return PW_TAKE_PTR(record);
 }
 
 void pw_record_label(struct pw_record *record, struct pw_ports ephemeral)

@@ -21,6 +21,7 @@ struct pw_change {
         bool closed;         /* else opened */
         bool first_look;     /* opened: was there at the first complete look at its part */
         uint64_t since_usec; /* boot clock: first look that showed it */
+        void *tag; /* closed: what pw_tracker_tag() attached; NULL: never told as opened */
         struct pw_socket socket;
 };
 
@@ -47,6 +48,13 @@ void pw_tracker_settle(struct pw_tracker *tracker, struct pw_changes *absent, co
 /* The look is as the one before: only held-back sockets may have become old enough. Appends them to
  * `opened`. 0 or -ENOMEM. Costs nothing before pw_tracker_due(). */
 int pw_tracker_tick(struct pw_tracker *tracker, uint64_t now_usec, struct pw_changes *opened);
+
+/* Attaches the caller's value to a socket that has been told as opened; it comes back with the
+ * closing. Nothing where no such socket is known. */
+void pw_tracker_tag(struct pw_tracker *tracker, uint64_t cookie, void *tag);
+
+/* The attached value; NULL where no such socket is known, or it was never told. */
+void *pw_tracker_tagged(const struct pw_tracker *tracker, uint64_t cookie);
 
 /* When the next held-back socket will be old enough (boot clock), PW_USEC_INFINITY: none. */
 uint64_t pw_tracker_due(const struct pw_tracker *tracker);

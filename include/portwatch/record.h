@@ -77,6 +77,15 @@ struct pw_record *pw_record_ref(struct pw_record *record);
 void pw_record_unref(struct pw_record *record);
 PW_DEFINE_CLEANUP(struct pw_record *, pw_record_unref)
 
+struct pw_socket;
+struct pw_services;
+/* A record of one socket with this owner (which is referenced): identity, labels, listener id, one
+ * socket, its cookie. The device's name is asked of the kernel, in the caller's namespace. Verdict
+ * and times are left to the caller. NULL when out of memory. */
+struct pw_record *pw_record_make(const struct pw_socket *socket, struct pw_owner *owner,
+                                 const char *netns, struct pw_ports ephemeral,
+                                 const struct pw_services *services);
+
 /* Fills in what follows from protocol, port, address and ephemeral range: address_text, scope,
  * range, ephemeral. */
 void pw_record_label(struct pw_record *record, struct pw_ports ephemeral);

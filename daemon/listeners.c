@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/* Listeners by id (a tree), by port (chains) and as one array.
+ *
+ * Invariants: every listener is in all three; `touched` listeners stand once on the touched list;
+ * `fresh` is set only on touched ones. A hostile user can have any number of listeners on one port,
+ * so callers bound how far they follow a chain. */
+
+#include "daemon/listeners.h"
+
+#include <search.h>
+
+struct pw_listeners {
+        void *by_id;
+        struct pw_listener **on_port; /* 65536 heads; pages that are not used cost nothing */
+        struct pw_listener **items;
+        size_t n, capacity;
+        struct pw_listener **touched;
+        size_t n_touched, touched_capacity;
+};
+
+int pw_listeners_new(struct pw_listeners **ret)
+{
+        _cleanup_(pw_listeners_freep) struct pw_listeners *listeners = calloc(1, sizeof *listeners);
+
+        if (!listeners)
+                return -ENOMEM;
+        listeners->on_port = calloc(UINT16_MAX + 1, sizeof(struct pw_listener *));
+        if (!listeners->on_port)
+                return -ENOMEM;
+        *ret = PW_TAKE_PTR(listeners);
+        return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+        const struct pw_listener *x = a, *y = b;
+
+        return strcmp(x->record->listener_id, y->record->listener_id);
+}
+
+static void listener_free(struct pw_listener *listener)
+{
+        pw_record_unref(listener->record);
+        pw_record_unref(listener->fresh);
+        free(listener);
+}
+
+static void ignore_node(void *node _unused_)
+{
+}
+
+void pw_listeners_free(struct pw_listeners *listeners)
+{
+        if (!listeners)
+                return;
+        tdestroy(listeners->by_id, ignore_node);
+        for (size_t i = 0; i < listeners->n; i++)
+                listener_free(listeners->items[i]);
+        free(listeners->items);
+        free(listeners->touched);
+        free(listeners->on_port);
+        free(listeners);
+}
+
+static struct pw_listener *find(struct pw_listeners *listeners, struct pw_record *record)
+{
+        struct pw_listener key = {.record = record};
+        struct pw_listener **node = tfind(&key, &listeners->by_id, compare_ids);
+
+        return node ? *node : NULL;
+}
+
+struct pw_listener *pw_listeners_find(struct pw_listeners *listeners, const char *listener_id)
+{
+        struct pw_record record = {0};
+
+        if (strlen(listener_id) >= sizeof record.listener_id)
+                return NULL;
+        strcpy(record.listener_id, listener_id);
+        return find(listeners, &record);
+}
+
+static void chain(struct pw_listeners *listeners, struct pw_listener *listener)
+{
+        struct pw_listener **head = &listeners->on_port[listener->record->port];
+
+        listener->next_on_port = *head;
+        if (*head)
+                (*head)->previous_on_port = listener;
+        *head = listener;
+}
+
+static void unchain(struct pw_listeners *listeners, struct pw_listener *listener)
+{
+        if (listener->previous_on_port)
+                listener->previous_on_port->next_on_port = listener->next_on_port;
+        else
+                listeners->on_port[listener->record->port] = listener->next_on_port;
+        if (listener->next_on_port)
+                listener->next_on_port->previous_on_port = listener->previous_on_port;
+}
+
+struct pw_listener *pw_listeners_get(struct pw_listeners *listeners, struct pw_record *record)
+{
+        struct pw_listener *listener = find(listeners, record);
+
+        if (listener)
+                return listener;
+        if (pw_array_reserve(&listeners->items, &listeners->capacity, listeners->n + 1,
+                             sizeof(struct pw_listener *)) < 0)
+                return NULL;
+        listener = calloc(1, sizeof *listener);
+        if (!listener)
+                return NULL;
+        listener->record = pw_record_ref(record);
+        if (!tsearch(listener, &listeners->by_id, compare_ids)) {
+                listener_free(listener);
+                return NULL;
+        }
+        listener->index = listeners->n;
+        listeners->items[listeners->n++] = listener;
+        chain(listeners, listener);
+        return listener;
+}
+
+int pw_listeners_touch(struct pw_listeners *listeners, struct pw_listener *listener)
+{
+        int r;
+
+        if (listener->touched)
+                return 0;
+        r = pw_array_reserve(&listeners->touched, &listeners->touched_capacity,
+                             listeners->n_touched + 1, sizeof(struct pw_listener *));
+        if (r < 0)
+                return r;
+        listeners->touched[listeners->n_touched++] = listener;
+        listener->touched = true;
+        return 0;
+}
+
+struct pw_listener *pw_listeners_next_touched(struct pw_listeners *listeners)
+{
+        struct pw_listener *listener;
+
+        if (listeners->n_touched == 0)
+                return NULL;
+        listener = listeners->touched[--listeners->n_touched];
+        listener->touched = false;
+        return listener;
+}
+
+static bool has_process(const struct pw_owner *owner, pid_t pid, uint64_t started)
+{
+        for (unsigned i = 0; i < owner->n_pids; i++)
+                if (owner->pids[i] == pid && owner->started[i] == started)
+                        return true;
+        return false;
+}
+
+static bool same_processes(const struct pw_owner *a, const struct pw_owner *b)
+{
+        if (a->n_holders != b->n_holders || a->n_pids != b->n_pids)
+                return false;
+        for (unsigned i = 0; i < a->n_pids; i++)
+                if (!has_process(b, a->pids[i], a->started[i]))
+                        return false;
+        return true;
+}
+
+/* The processes of `more` that `owner` lacks, in order of their start. Those beyond the limit are
+ * only counted, and may be counted twice, since nothing tells them apart. */
+static void join_processes(struct pw_owner *owner, const struct pw_owner *more)
+{
+        for (unsigned i = 0; i < more->n_pids; i++) {
+                unsigned at = owner->n_pids;
+
+                if (has_process(owner, more->pids[i], more->started[i]))
+                        continue;
+                owner->n_holders++;
+                if (owner->n_pids == PW_OWNER_PIDS_MAX)
+                        continue;
+                for (; at > 0 && owner->started[at - 1] > more->started[i]; at--) {
+                        owner->pids[at] = owner->pids[at - 1];
+                        owner->started[at] = owner->started[at - 1];
+                }
+                owner->pids[at] = more->pids[i];
+                owner->started[at] = more->started[i];
+                owner->n_pids++;
+        }
+        owner->n_holders += more->n_holders - more->n_pids;
+}
+
+static bool knows_all(const struct pw_owner *owner, const struct pw_owner *more)
+{
+        for (unsigned i = 0; i < more->n_pids; i++)
+                if (!has_process(owner, more->pids[i], more->started[i]))
+                        return false;
+        return true;
+}
+
+static int owner_copy(const struct pw_owner *owner, struct pw_owner **ret)
+{
+        _cleanup_(pw_owner_unrefp) struct pw_owner *copy = pw_owner_new();
+        char *const *from[] = {&owner->user,      &owner->exe,  &owner->unit,   &owner->user_unit,
+                               &owner->container, &owner->comm, &owner->cmdline};
+
+        if (!copy)
+                return -ENOMEM;
+        *copy = *owner;
+        copy->references = 1;
+        copy->user = copy->exe = copy->unit = copy->user_unit = copy->container = copy->comm =
+            copy->cmdline = NULL;
+        {
+                char **to[] = {&copy->user,      &copy->exe,  &copy->unit,   &copy->user_unit,
+                               &copy->container, &copy->comm, &copy->cmdline};
+
+                for (size_t i = 0; i < PW_ELEMENTS(to); i++)
+                        if (pw_record_set(to[i], *from[i]) < 0)
+                                return -ENOMEM;
+        }
+        *ret = PW_TAKE_PTR(copy);
+        return 0;
+}
+
+/* A record as `base`, whose owner also has the processes of `more`. The one that started first
+ * gives the detail (comm, command line), and that is `base` unless `more` is older. */
+static struct pw_record *joined(const struct pw_record *base, const struct pw_record *more)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *record = NULL;
+        _cleanup_(pw_owner_unrefp) struct pw_owner *owner = NULL;
+        const struct pw_owner *a = base->owner, *b = more->owner;
+
+        if (b->n_pids > 0 && (a->n_pids == 0 || b->started[0] < a->started[0])) {
+                const struct pw_record *older = more;
+
+                more = base;
+                base = older;
+        }
+        record = pw_record_copy(base);
+        if (!record || owner_copy(base->owner, &owner) < 0)
+                return NULL;
+        join_processes(owner, more->owner);
+        pw_owner_unref(record->owner);
+        record->owner = PW_TAKE_PTR(owner);
+        return PW_TAKE_PTR(record);
+}
+
+int pw_listener_attach(struct pw_listeners *listeners, struct pw_listener *listener,
+                       struct pw_record *record)
+{
+        struct pw_record *known = listener->fresh ? listener->fresh : listener->record;
+        struct pw_record *fresh;
+        int r = pw_listeners_touch(listeners, listener);
+
+        if (r < 0)
+                return r;
+        if (listener->sockets > 0 && knows_all(known->owner, record->owner))
+                fresh = pw_record_ref(known);
+        else if (listener->sockets > 0)
+                fresh = joined(known, record);
+        else
+                fresh = pw_record_ref(record);
+        if (!fresh)
+                return -ENOMEM;
+        pw_record_unref(listener->fresh);
+        listener->fresh = fresh;
+        listener->sockets++;
+        return 0;
+}
+
+void pw_listener_detach(struct pw_listeners *listeners, struct pw_listener *listener)
+{
+        /* Out of memory here only delays the news: the next touch publishes it. */
+        (void)pw_listeners_touch(listeners, listener);
+        if (listener->sockets > 0)
+                listener->sockets--;
+}
+
+enum pw_listener_change pw_listener_change(const struct pw_listener *listener)
+{
+        const struct pw_record *record = listener->record, *fresh = listener->fresh;
+
+        if (!listener->open)
+                return listener->sockets > 0 ? PW_LISTENER_OPENED : PW_LISTENER_SAME;
+        if (listener->sockets == 0)
+                return PW_LISTENER_CLOSED;
+        if (fresh && fresh != record && !same_processes(record->owner, fresh->owner))
+                return PW_LISTENER_CHANGED;
+        if (record->sockets != listener->sockets || (fresh && fresh->cookie != record->cookie))
+                return PW_LISTENER_RECOUNT;
+        return PW_LISTENER_SAME;
+}
+
+void pw_listener_publish(struct pw_listener *listener, struct pw_record *record, uint64_t now_usec)
+{
+        if (listener->record != record)
+                pw_record_unref(listener->record);
+        else
+                pw_record_unref(record);
+        listener->record = record;
+        pw_record_unref(listener->fresh);
+        listener->fresh = NULL;
+        if (listener->open && listener->sockets == 0)
+                listener->closed_usec = now_usec;
+        listener->open = listener->sockets > 0;
+}
+
+struct pw_listener *pw_listeners_on_port(const struct pw_listeners *listeners, uint16_t port)
+{
+        return listeners->on_port[port];
+}
+
+size_t pw_listeners_count(const struct pw_listeners *listeners)
+{
+        return listeners->n;
+}
+
+struct pw_listener *pw_listeners_item(const struct pw_listeners *listeners, size_t i)
+{
+        return listeners->items[i];
+}
+
+static void drop(struct pw_listeners *listeners, struct pw_listener *listener)
+{
+        struct pw_listener *last = listeners->items[--listeners->n];
+
+        tdelete(listener, &listeners->by_id, compare_ids);
+        unchain(listeners, listener);
+        listeners->items[listener->index] = last;
+        last->index = listener->index;
+        listener_free(listener);
+}
+
+static bool is_idle(const struct pw_listener *listener)
+{
+        return !listener->open && !listener->touched && !listener->required &&
+               listener->sockets == 0;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+        const uint64_t *x = a, *y = b;
+
+        return *x < *y ? -1 : *x > *y;
+}
+
+/* The closing time before which listeners must go so that `limit` closed ones are left. */
+static uint64_t cutoff(const struct pw_listeners *listeners, size_t limit)
+{
+        _cleanup_(pw_freep) uint64_t *times = NULL;
+        size_t n = 0;
+
+        times = reallocarray(NULL, PW_MAX(listeners->n, (size_t)1), sizeof *times);
+        if (!times)
+                return 0;
+        for (size_t i = 0; i < listeners->n; i++)
+                if (is_idle(listeners->items[i]))
+                        times[n++] = listeners->items[i]->closed_usec;
+        if (n <= limit)
+                return 0;
+        qsort(times, n, sizeof *times, compare_times);
+        return times[n - limit - 1] + 1;
+}
+
+void pw_listeners_forget(struct pw_listeners *listeners, uint64_t before_usec, size_t limit)
+{
+        uint64_t before = PW_MAX(before_usec, cutoff(listeners, limit));
+
+        for (size_t i = listeners->n; i-- > 0;) {
+                struct pw_listener *listener = listeners->items[i];
+
+                if (is_idle(listener) && listener->closed_usec < before)
+                        drop(listeners, listener);
+        }
+}

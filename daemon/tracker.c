@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* The sockets that are known, as one array sorted by cookie.
+ *
+ * Invariants: cookies are distinct; `told` is set once a socket has been handed out as opened, and
+ * only such sockets are ever handed out as closed; `absent` marks those that the last look lacked
+ * and that nothing has proven gone. A look builds the next array beside the old one and publishes
+ * it at the end, so that running out of memory leaves everything as it was. */
+
+#include "daemon/tracker.h"
+
+struct tracked {
+        struct pw_socket socket;
+        uint64_t since_usec;
+        void *tag;
+        bool first_look, told, absent;
+};
+
+struct pw_tracker {
+        struct tracked *sockets;
+        size_t n;
+        struct pw_part *seen; /* parts that have been complete once: later arrivals are news */
+        size_t n_seen, seen_capacity;
+        struct pw_ports ephemeral;
+        uint64_t dwell_usec, due_usec;
+        size_t n_absent;
+};
+
+int pw_tracker_new(struct pw_ports ephemeral, uint64_t dwell_usec, struct pw_tracker **ret)
+{
+        struct pw_tracker *tracker = calloc(1, sizeof *tracker);
+
+        if (!tracker)
+                return -ENOMEM;
+        tracker->ephemeral = ephemeral;
+        tracker->dwell_usec = dwell_usec;
+        tracker->due_usec = PW_USEC_INFINITY;
+        *ret = tracker;
+        return 0;
+}
+
+void pw_tracker_free(struct pw_tracker *tracker)
+{
+        if (!tracker)
+                return;
+        free(tracker->sockets);
+        free(tracker->seen);
+        free(tracker);
+}
+
+void pw_changes_done(struct pw_changes *changes)
+{
+        free(changes->items);
+        *changes = (struct pw_changes){0};
+}
+
+static int reserve(struct pw_changes *changes, size_t more)
+{
+        return pw_array_reserve(&changes->items, &changes->capacity, changes->n + more,
+                                sizeof *changes->items);
+}
+
+/* There is room: callers reserve before they begin. */
+static void tell(struct pw_changes *changes, const struct tracked *tracked, bool closed)
+{
+        changes->items[changes->n++] = (struct pw_change){
+            .closed = closed,
+            .first_look = tracked->first_look,
+            .since_usec = tracked->since_usec,
+            .tag = tracked->tag,
+            .socket = tracked->socket,
+        };
+}
+
+static bool part_seen(const struct pw_tracker *tracker, const struct pw_endpoint *endpoint)
+{
+        for (size_t i = 0; i < tracker->n_seen; i++)
+                if (tracker->seen[i].netns == endpoint->netns &&
+                    tracker->seen[i].protocol == endpoint->protocol)
+                        return true;
+        return false;
+}
+
+static void remember_parts(struct pw_tracker *tracker, const struct pw_snapshot *snapshot)
+{
+        for (size_t i = 0; i < snapshot->n_parts; i++) {
+                const struct pw_part *part = &snapshot->parts[i];
+
+                if (part->complete &&
+                    !part_seen(tracker, &(struct pw_endpoint){.netns = part->netns,
+                                                              .protocol = part->protocol}))
+                        tracker->seen[tracker->n_seen++] = *part;
+        }
+}
+
+/* When a socket is old enough to be told: UDP in the ephemeral range may be a client. */
+static uint64_t ripe_usec(const struct pw_tracker *tracker, const struct tracked *tracked)
+{
+        const struct pw_endpoint *endpoint = &tracked->socket.endpoint;
+
+        if (endpoint->protocol == PW_TCP || !pw_ports_contain(tracker->ephemeral, endpoint->port))
+                return 0;
+        return tracked->since_usec + tracker->dwell_usec;
+}
+
+static void tell_if_ripe(struct pw_tracker *tracker, struct tracked *tracked, uint64_t now_usec,
+                         struct pw_changes *opened)
+{
+        uint64_t ripe;
+
+        if (tracked->told)
+                return;
+        ripe = ripe_usec(tracker, tracked);
+        if (ripe > now_usec) {
+                tracker->due_usec = PW_MIN(tracker->due_usec, ripe);
+                return;
+        }
+        tracked->told = true;
+        tell(opened, tracked, false);
+}
+
+/* One linear merge; `next` has room for both sides. Returns how many sockets are known now. */
+static size_t merge(struct pw_tracker *tracker, const struct pw_snapshot *snapshot,
+                    uint64_t now_usec, struct tracked *next, struct pw_changes *opened,
+                    struct pw_changes *absent)
+{
+        size_t i = 0, j = 0, n = 0;
+
+        while (i < tracker->n || j < snapshot->n_sockets) {
+                const struct tracked *old = i < tracker->n ? &tracker->sockets[i] : NULL;
+                const struct pw_socket *row =
+                    j < snapshot->n_sockets ? &snapshot->sockets[j] : NULL;
+                struct tracked *kept = &next[n];
+
+                if (row && row->cookie == 0) { /* cannot be told from another */
+                        j++;
+                        continue;
+                }
+                n++;
+                if (old && (!row || old->socket.cookie < row->cookie)) {
+                        *kept = *old;
+                        if (pw_snapshot_is_complete(snapshot, old->socket.endpoint.netns,
+                                                    old->socket.endpoint.protocol)) {
+                                kept->absent = true;
+                                tell(absent, kept, true);
+                        }
+                        tracker->n_absent += kept->absent;
+                        if (!kept->told && !kept->absent)
+                                tracker->due_usec =
+                                    PW_MIN(tracker->due_usec, ripe_usec(tracker, kept));
+                        i++;
+                        continue;
+                }
+                if (old && old->socket.cookie == row->cookie) {
+                        *kept = *old;
+                        kept->absent = false;
+                        i++;
+                } else {
+                        *kept = (struct tracked){
+                            .socket = *row,
+                            .since_usec = now_usec,
+                            .first_look = !part_seen(tracker, &row->endpoint),
+                        };
+                }
+                j++;
+                tell_if_ripe(tracker, kept, now_usec, opened);
+        }
+        return n;
+}
+
+int pw_tracker_look(struct pw_tracker *tracker, const struct pw_snapshot *snapshot,
+                    uint64_t now_usec, struct pw_changes *opened, struct pw_changes *absent)
+{
+        struct tracked *next;
+
+        if (pw_array_reserve(&tracker->seen, &tracker->seen_capacity,
+                             tracker->n_seen + snapshot->n_parts, sizeof *tracker->seen) < 0 ||
+            reserve(opened, tracker->n + snapshot->n_sockets) < 0 ||
+            reserve(absent, tracker->n) < 0)
+                return -ENOMEM;
+        next =
+            reallocarray(NULL, PW_MAX(tracker->n + snapshot->n_sockets, (size_t)1), sizeof *next);
+        if (!next)
+                return -ENOMEM;
+
+        tracker->due_usec = PW_USEC_INFINITY;
+        tracker->n_absent = 0;
+        tracker->n = merge(tracker, snapshot, now_usec, next, opened, absent);
+        free(tracker->sockets);
+        tracker->sockets = next;
+        remember_parts(tracker, snapshot);
+        return 0;
+}
+
+void pw_tracker_settle(struct pw_tracker *tracker, struct pw_changes *absent, const bool *gone)
+{
+        size_t kept = 0, settled = 0, a = 0;
+
+        /* `absent` came out of the merge in the array's own order. */
+        for (size_t i = 0; i < tracker->n; i++) {
+                struct tracked *tracked = &tracker->sockets[i];
+
+                if (a < absent->n && absent->items[a].socket.cookie == tracked->socket.cookie) {
+                        if (gone[a]) {
+                                tracker->n_absent--;
+                                if (tracked->told)
+                                        absent->items[settled++] = absent->items[a];
+                                a++;
+                                continue;
+                        }
+                        a++;
+                }
+                tracker->sockets[kept++] = *tracked;
+        }
+        tracker->n = kept;
+        absent->n = settled;
+        if (kept > 0) { /* after a large change, give the room of both sides back */
+                struct tracked *smaller =
+                    reallocarray(tracker->sockets, kept, sizeof *tracker->sockets);
+
+                if (smaller)
+                        tracker->sockets = smaller;
+        }
+}
+
+int pw_tracker_tick(struct pw_tracker *tracker, uint64_t now_usec, struct pw_changes *opened)
+{
+        if (now_usec < tracker->due_usec)
+                return 0;
+        if (reserve(opened, tracker->n) < 0)
+                return -ENOMEM;
+        tracker->due_usec = PW_USEC_INFINITY;
+        for (size_t i = 0; i < tracker->n; i++)
+                if (!tracker->sockets[i].absent)
+                        tell_if_ripe(tracker, &tracker->sockets[i], now_usec, opened);
+        return 0;
+}
+
+static struct tracked *find(const struct pw_tracker *tracker, uint64_t cookie)
+{
+        size_t low = 0, high = tracker->n;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (tracker->sockets[middle].socket.cookie < cookie)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        if (low == tracker->n || tracker->sockets[low].socket.cookie != cookie)
+                return NULL;
+        return &tracker->sockets[low];
+}
+
+void pw_tracker_tag(struct pw_tracker *tracker, uint64_t cookie, void *tag)
+{
+        struct tracked *tracked = find(tracker, cookie);
+
+        if (tracked)
+                tracked->tag = tag;
+}
+
+void *pw_tracker_tagged(const struct pw_tracker *tracker, uint64_t cookie)
+{
+        const struct tracked *tracked = find(tracker, cookie);
+
+        return tracked ? tracked->tag : NULL;
+}
+
+uint64_t pw_tracker_due(const struct pw_tracker *tracker)
+{
+        return tracker->due_usec;
+}
+
+bool pw_tracker_has_unproven(const struct pw_tracker *tracker)
+{
+        return tracker->n_absent > 0;
+}
+
+size_t pw_tracker_count(const struct pw_tracker *tracker)
+{
+        return tracker->n;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The manager's state, and what its files call of each other. One poll:
+ *
+ *   manager-poll.c     look, prove, attribute     kernel -> sockets -> listeners
+ *   manager-publish.c  judge, alert               listeners -> records -> writes, alerts
+ *   manager-store.c    commit, tell, mark         writes -> store, alerts -> journal
+ *
+ * manager-rules.c keeps the rules, the baseline and the required ports; manager-status.c what the
+ * daemon says of itself; manager.c the event loop and the chores, whose times are all in `due`. */
+
+#include "daemon/alert.h"
+#include "daemon/attribution.h"
+#include "daemon/config.h"
+#include "daemon/journal.h"
+#include "daemon/listeners.h"
+#include "daemon/manager.h"
+#include "daemon/policy.h"
+#include "daemon/sockdiag.h"
+#include "daemon/status.h"
+#include "daemon/tracker.h"
+
+#include <portwatch/store.h>
+#include <portwatch/text.h>
+
+#include <systemd/sd-event.h>
+
+#define JOURNAL_ALERTS_PER_MINUTE 10
+#define ROWS_PER_HOUR 20000
+#define WRITES_MAX 100000     /* kept while the store fails */
+#define NEIGHBOURS_MAX 256    /* looked at on one port for one alert */
+#define CLOSED_KEPT_MAX 20000 /* closed listeners remembered for RealertSec */
+#define PAST_MAX 200000
+
+/* Dumps that are made, compared and merged apart from each other. */
+enum look_kind {
+        LOOK_MAIN,    /* TCP and UDP, at every poll */
+        LOOK_UDPLITE, /* rare, so seldom */
+        LOOK_COUNT,
+};
+struct look {
+        struct pw_snapshot now, before;
+        bool first_done; /* a complete one has been merged */
+};
+
+/* A socket whose owner is not known, to be asked for again. */
+struct unknown_socket {
+        struct pw_socket socket;
+        uint64_t due_usec, delay_usec;
+};
+
+/* A port that a rule requires. */
+struct required_port {
+        struct pw_listener *listener; /* stands for it among the listeners */
+        size_t rule;
+        uint64_t grace_usec;
+        uint64_t missing_since_usec; /* boot clock; PW_USEC_INFINITY: it is open */
+};
+
+/* When each chore is to be done next (boot clock). The order is that of the table in manager.c. */
+enum chore {
+        CHORE_HELD_BACK, /* UDP sockets that have become old enough */
+        CHORE_UNKNOWN,
+        CHORE_RELOAD,
+        CHORE_RULE_ENDS,
+        CHORE_REQUIRED,
+        CHORE_LEARNED,
+        CHORE_PAST, /* settle what an earlier run left open, clients too */
+        CHORE_LIMITS,
+        CHORE_STORE,   /* retry */
+        CHORE_JOURNAL, /* retry */
+        CHORE_REFRESH, /* numbers of sockets into the store */
+        CHORE_HEARTBEAT,
+        CHORE_PRUNE,
+        CHORE_STATUS,
+        CHORE_COUNT,
+};
+
+struct pw_manager {
+        struct pw_options options;
+        struct pw_config config;
+
+        sd_event *event;
+        sd_event_source *poll_timer, *chore_timer;
+        sd_event_source **watches; /* inotify, one a rules directory; NULL where it is missing */
+        size_t n_watches;
+        uint64_t due[CHORE_COUNT], armed_usec;
+
+        int state_fd, run_fd, lock_fd;
+        int proc_fd, root_fd, etc_fd, cgroup_fd;
+        uint64_t netns;
+        struct pw_ports ephemeral;
+        char boot_id[64];
+
+        /* the stages */
+        struct pw_sockdiag *diag;
+        struct pw_attribution *attribution;
+        struct pw_tracker *tracker;
+        struct pw_listeners *listeners;
+        struct pw_services *services;
+        struct pw_policy *policy;
+        struct pw_limit *alert_limit, *row_limit;
+        struct pw_store *store;
+        struct pw_journal *journal;
+
+        struct look looks[LOOK_COUNT];
+        uint64_t udplite_due_usec;
+        struct unknown_socket *unknown;
+        size_t n_unknown, unknown_capacity;
+
+        struct required_port *required;
+        size_t n_required, required_capacity;
+        bool learning;       /* the baseline is still to be written */
+        char *baseline_text; /* learned, but could not be written to its file */
+        char *baseline_path;
+        char rules_error[PW_REFUSAL_MAX];
+
+        struct pw_writes writes;
+        struct pw_records alerts;   /* raised, to be told after the next commit */
+        struct pw_records recounts; /* published with another number of sockets, not yet stored */
+        int64_t last_alert_id;
+        bool resync; /* writes were lost: compare store and memory when the store is back */
+        bool ready;  /* READY=1 has been sent */
+        char store_state[512];
+
+        /* what polls may cost */
+        int64_t credit_nsec; /* CPU time saved up under CPUBudget; negative: to be waited for */
+        uint64_t credit_since_usec;
+        uint64_t interval_usec;
+
+        struct pw_status status;
+};
+
+/* manager.c */
+void manager_log(struct pw_manager *m, enum pw_message message, int priority, const char *format,
+                 ...) _printf_(4, 5);
+void manager_schedule(struct pw_manager *m, enum chore chore, uint64_t usec); /* not later than */
+int manager_schedule_now(struct pw_manager *m, enum chore chore, uint64_t usec);
+char *manager_path(const char *dir, const char *name);
+
+/* manager-poll.c: all return 0 or -ENOMEM */
+int manager_poll(struct pw_manager *m);
+int manager_held_back(struct pw_manager *m, uint64_t now_usec);
+int manager_ask_again(struct pw_manager *m, uint64_t now_usec);
+
+/* manager-publish.c */
+int manager_publish(struct pw_manager *m, uint64_t now_usec);
+int manager_rejudge(struct pw_manager *m);
+int manager_sum_up(struct pw_manager *m, uint64_t now_usec);
+int manager_write(struct pw_manager *m, struct pw_write write);
+int manager_settle_alert(struct pw_manager *m, struct pw_record *record, unsigned reasons,
+                         const char *over);
+bool manager_may_be_client(const struct pw_record *record);
+/* Moves an open listener's interval and alert to the listener that its owner makes it. */
+int manager_reassign(struct pw_manager *m, struct pw_listener *from, struct pw_listener *to);
+
+/* manager-store.c */
+int manager_store_open(struct pw_manager *m);
+void manager_store_close(struct pw_manager *m);
+int manager_commit(struct pw_manager *m); /* store, then journal, then delivered */
+int manager_settle_past(struct pw_manager *m, bool clients, uint64_t now_usec);
+int manager_store_retry(struct pw_manager *m);
+int manager_heartbeat(struct pw_manager *m);
+int manager_prune(struct pw_manager *m, uint64_t now_usec);
+int manager_recount(struct pw_manager *m);
+void manager_on_sent(void *userdata, int64_t alert_id);
+int manager_event(struct pw_manager *m, enum pw_event event, const char *detail);
+
+/* manager-rules.c */
+int manager_rules_init(struct pw_manager *m);
+int manager_reload(struct pw_manager *m, bool forced);
+int manager_rule_ended(struct pw_manager *m);
+int manager_watch_rules(struct pw_manager *m);
+int manager_learn(struct pw_manager *m);
+int manager_check_required(struct pw_manager *m, uint64_t now_usec);
+
+/* manager-status.c */
+void manager_status_write(struct pw_manager *m, uint64_t now_usec);
+void manager_notify(struct pw_manager *m);
+int manager_blind_spots(struct pw_manager *m);

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/* One poll: look at the kernel, and where the look differs from the one before, prove what has
+ * gone, find out who owns what has come, and hand both to the listeners.
+ *
+ * Invariant: an unchanged look ends after one comparison. Nothing is allocated, no file is read, no
+ * row is written. */
+
+#include "daemon/manager-internal.h"
+
+#include <malloc.h>
+
+#define UDPLITE_INTERVAL_USEC (30 * PW_USEC_PER_SEC)
+#define UNKNOWN_FIRST_USEC (1 * PW_USEC_PER_SEC)
+#define FIRST_LOOKS_MAX 3
+#define MANY_CHANGES 4096 /* after that many, memory goes back to the system */
+#define UNKNOWN_LAST_USEC (60 * PW_USEC_PER_SEC)
+
+/* ---- owners ---- */
+
+static int remember_unknown(struct pw_manager *m, const struct pw_socket *socket, uint64_t now_usec,
+                            uint64_t delay_usec)
+{
+        int r = pw_array_reserve(&m->unknown, &m->unknown_capacity, m->n_unknown + 1,
+                                 sizeof *m->unknown);
+
+        if (r < 0)
+                return r;
+        m->unknown[m->n_unknown++] = (struct unknown_socket){
+            .socket = *socket,
+            .due_usec = now_usec + delay_usec,
+            .delay_usec = delay_usec,
+        };
+        manager_schedule(m, CHORE_UNKNOWN, now_usec + delay_usec);
+        return 0;
+}
+
+/* Owners of sockets, one reference each; freed as a whole. */
+struct owners {
+        const struct pw_socket **sockets;
+        struct pw_owner **owners;
+        size_t n;
+};
+
+static void owners_done(struct owners *owners)
+{
+        for (size_t i = 0; owners->owners && i < owners->n; i++)
+                pw_owner_unref(owners->owners[i]);
+        free(owners->owners);
+        free(owners->sockets);
+}
+
+static int owners_reserve(struct owners *owners, size_t n)
+{
+        owners->sockets = calloc(PW_MAX(n, (size_t)1), sizeof *owners->sockets);
+        owners->owners = calloc(PW_MAX(n, (size_t)1), sizeof(struct pw_owner *));
+        return owners->sockets && owners->owners ? 0 : -ENOMEM;
+}
+
+static struct pw_record *make_record(struct pw_manager *m, const struct pw_socket *socket,
+                                     struct pw_owner *owner, bool first_look, uint64_t since_usec)
+{
+        struct pw_record *record =
+            pw_record_make(socket, owner, PW_NETNS_HOST, m->ephemeral, m->services);
+
+        if (!record)
+                return NULL;
+        /* `since` is by the boot clock; what people read is the wall clock. */
+        record->opened_usec = pw_now_realtime() - (pw_now_boottime() - since_usec);
+        record->opened_how = first_look ? PW_HOW_FIRST_LOOK : PW_HOW_SEEN;
+        return record;
+}
+
+static int attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner,
+                  uint64_t now_usec)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *record =
+            make_record(m, &change->socket, owner, change->first_look, change->since_usec);
+        struct pw_listener *listener = record ? pw_listeners_get(m->listeners, record) : NULL;
+        int r;
+
+        if (!listener)
+                return -ENOMEM;
+        r = pw_listener_attach(m->listeners, listener, record);
+        if (r < 0)
+                return r;
+        if (listener->past && listener->record->cookie == change->socket.cookie)
+                listener->proven = true;
+        pw_tracker_tag(m->tracker, change->socket.cookie, listener);
+        if (owner->unknown != PW_KNOWN)
+                return remember_unknown(m, &change->socket, now_usec, UNKNOWN_FIRST_USEC);
+        return 0;
+}
+
+static int attribute(struct pw_manager *m, const struct pw_changes *opened, bool everyone,
+                     uint64_t now_usec)
+{
+        _cleanup_(owners_done) struct owners found = {0};
+        int r;
+
+        if (opened->n == 0)
+                return 0;
+        r = owners_reserve(&found, opened->n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < opened->n; i++)
+                found.sockets[i] = &opened->items[i].socket;
+        r = pw_attribution_find(m->attribution, found.sockets, opened->n, everyone, found.owners);
+        if (r < 0)
+                return r;
+        found.n = opened->n;
+        for (size_t i = 0; i < opened->n && r == 0; i++)
+                r = attach(m, &opened->items[i], found.owners[i], now_usec);
+        return r;
+}
+
+int manager_held_back(struct pw_manager *m, uint64_t now_usec)
+{
+        struct pw_changes opened = {0};
+        int r = pw_tracker_tick(m->tracker, now_usec, &opened);
+
+        if (r == 0)
+                r = attribute(m, &opened, false, now_usec);
+        pw_changes_done(&opened);
+        manager_schedule(m, CHORE_HELD_BACK, pw_tracker_due(m->tracker));
+        return r;
+}
+
+/* ---- owners that were not known ---- */
+
+/* The socket belongs to the listener that its owner makes it. */
+static int move_socket(struct pw_manager *m, const struct pw_socket *socket, struct pw_owner *owner)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *record = NULL;
+        struct pw_listener *from = pw_tracker_tagged(m->tracker, socket->cookie), *to;
+        int r;
+
+        record = make_record(m, socket, owner, false, pw_now_boottime());
+        to = record ? pw_listeners_get(m->listeners, record) : NULL;
+        if (!to)
+                return -ENOMEM;
+        if (to == from)
+                return 0;
+        r = pw_listener_attach(m->listeners, to, record);
+        if (r < 0)
+                return r;
+        pw_tracker_tag(m->tracker, socket->cookie, to);
+        pw_listener_detach(m->listeners, from);
+        return from->sockets == 0 && from->open && !to->open ? manager_reassign(m, from, to) : 0;
+}
+
+/* Takes the due ones off the list (those that are gone, too), into `due`. */
+static size_t take_due(struct pw_manager *m, uint64_t now_usec, struct unknown_socket *due)
+{
+        size_t kept = 0, n = 0;
+
+        for (size_t i = 0; i < m->n_unknown; i++) {
+                if (!pw_tracker_tagged(m->tracker, m->unknown[i].socket.cookie))
+                        continue;
+                if (m->unknown[i].due_usec <= now_usec)
+                        due[n++] = m->unknown[i];
+                else
+                        m->unknown[kept++] = m->unknown[i];
+        }
+        m->n_unknown = kept;
+        for (size_t i = 0; i < kept; i++)
+                manager_schedule(m, CHORE_UNKNOWN, m->unknown[i].due_usec);
+        return n;
+}
+
+int manager_ask_again(struct pw_manager *m, uint64_t now_usec)
+{
+        _cleanup_(owners_done) struct owners found = {0};
+        _cleanup_(pw_freep) struct unknown_socket *due = NULL;
+        size_t n;
+        int r;
+
+        due = calloc(PW_MAX(m->n_unknown, (size_t)1), sizeof *due);
+        if (!due)
+                return -ENOMEM;
+        /* Those due within the next second share this pass over /proc. */
+        n = take_due(m, now_usec + PW_USEC_PER_SEC, due);
+        r = owners_reserve(&found, n);
+        if (r < 0 || n == 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                found.sockets[i] = &due[i].socket;
+        r = pw_attribution_find(m->attribution, found.sockets, n, false, found.owners);
+        if (r < 0)
+                return r;
+        found.n = n;
+        for (size_t i = 0; i < n && r == 0; i++) {
+                if (found.owners[i]->unknown == PW_KNOWN)
+                        r = move_socket(m, &due[i].socket, found.owners[i]);
+                else
+                        r = remember_unknown(m, &due[i].socket, now_usec,
+                                             PW_MIN(2 * due[i].delay_usec, UNKNOWN_LAST_USEC));
+        }
+        return r;
+}
+
+/* ---- proof of closing ---- */
+
+/* Sockets that a lookup can neither prove nor deny live while a holder has them. One that was never
+ * told is simply looked for again: if it lives, the next look shows it. */
+static int prove_by_holders(struct pw_manager *m, const struct pw_changes *absent,
+                            const enum pw_proof *proofs, bool *gone)
+{
+        _cleanup_(owners_done) struct owners known = {0};
+        _cleanup_(pw_freep) bool *held = NULL;
+        size_t n = 0;
+        int r = owners_reserve(&known, absent->n);
+
+        held = calloc(PW_MAX(absent->n, (size_t)1), sizeof *held);
+        if (r < 0 || !held)
+                return -ENOMEM;
+        for (size_t i = 0; i < absent->n; i++) {
+                struct pw_listener *listener = absent->items[i].tag;
+
+                if (proofs[i] != PW_PROOF_NEITHER)
+                        continue;
+                gone[i] = !listener;
+                if (!listener)
+                        continue;
+                known.sockets[n] = &absent->items[i].socket;
+                known.owners[n++] = pw_owner_ref(listener->fresh ? listener->fresh->owner
+                                                                 : listener->record->owner);
+                known.n = n;
+        }
+        if (n == 0)
+                return 0;
+        r = pw_attribution_held(m->attribution, known.sockets, known.owners, n, held);
+        for (size_t i = 0, k = 0; r == 0 && i < absent->n; i++)
+                if (proofs[i] == PW_PROOF_NEITHER && absent->items[i].tag)
+                        gone[i] = !held[k++];
+        return r;
+}
+
+/* Lets go those of `absent` that are proven to have gone, and leaves just these in it. */
+static int prove(struct pw_manager *m, struct pw_changes *absent)
+{
+        _cleanup_(pw_freep) enum pw_proof *proofs = NULL;
+        _cleanup_(pw_freep) bool *gone = NULL;
+        int r;
+
+        if (absent->n == 0)
+                return 0;
+        proofs = calloc(absent->n, sizeof *proofs);
+        gone = calloc(absent->n, sizeof *gone);
+        if (!proofs || !gone)
+                return -ENOMEM;
+        for (size_t i = 0; i < absent->n; i++) {
+                proofs[i] = pw_sockdiag_prove(m->diag, &absent->items[i].socket);
+                gone[i] = proofs[i] == PW_PROOF_GONE;
+        }
+        r = prove_by_holders(m, absent, proofs, gone);
+        if (r < 0)
+                return r;
+        pw_tracker_settle(m->tracker, absent, gone);
+        return 0;
+}
+
+/* ---- one look ---- */
+
+static int merge(struct pw_manager *m, struct look *look, uint64_t now_usec)
+{
+        struct pw_changes opened = {0}, absent = {0};
+        struct pw_snapshot sorted = {0};
+        int r = pw_snapshot_copy(&sorted, &look->now);
+
+        if (r == 0) {
+                pw_snapshot_sort(&sorted);
+                r = pw_tracker_look(m->tracker, &sorted, now_usec, &opened, &absent);
+        }
+        pw_snapshot_done(&sorted);
+        if (r == 0)
+                r = prove(m, &absent);
+        /* What went goes first, so that a restarted service's old processes are not joined with its
+         * new ones. */
+        for (size_t i = 0; r == 0 && i < absent.n; i++)
+                pw_listener_detach(m->listeners, absent.items[i].tag);
+        if (r == 0)
+                r = attribute(m, &opened, !look->first_done, now_usec);
+        pw_changes_done(&opened);
+        pw_changes_done(&absent);
+        return r;
+}
+
+/* 1: nothing has changed since the look before. 0: merged. */
+static int look_at(struct pw_manager *m, enum look_kind kind, uint64_t now_usec)
+{
+        struct look *look = &m->looks[kind];
+        struct pw_snapshot before = look->before;
+        int r;
+
+        pw_snapshot_clear(&look->now);
+        r = pw_sockdiag_dump(
+            m->diag, kind == LOOK_MAIN ? PW_DUMP_TCP | PW_DUMP_UDP : PW_DUMP_UDPLITE, &look->now);
+        if (r < 0)
+                return r;
+        if (r > 0)
+                m->status.incomplete_polls++;
+        if (look->first_done && !pw_tracker_has_unproven(m->tracker) &&
+            pw_snapshot_equal(&look->now, &look->before))
+                return 1;
+        r = merge(m, look, now_usec);
+        if (r < 0)
+                return r;
+        look->first_done = true;
+        look->before = look->now;
+        look->now = before;
+        return 0;
+}
+
+/* A part that stays incomplete (its diag module is missing) is a blind spot, and not waited for. */
+static bool is_trustworthy(const struct pw_manager *m, const struct pw_snapshot *snapshot)
+{
+        for (size_t i = 0; i < snapshot->n_parts; i++)
+                if (!snapshot->parts[i].complete)
+                        return m->status.polls >= FIRST_LOOKS_MAX;
+        return true;
+}
+
+static int first_look_done(struct pw_manager *m, uint64_t now_usec)
+{
+        int r;
+
+        if (m->ready || !is_trustworthy(m, &m->looks[LOOK_MAIN].before))
+                return 0;
+        m->ready = true;
+        if (m->learning && m->due[CHORE_LEARNED] == PW_USEC_INFINITY) {
+                r = manager_learn(m);
+                if (r < 0)
+                        return r;
+        }
+        r = manager_settle_past(m, false, now_usec);
+        if (r < 0)
+                return r;
+        manager_schedule(m, CHORE_PAST,
+                         now_usec + m->config.ephemeral_dwell_usec + PW_USEC_PER_SEC);
+        manager_schedule(m, CHORE_STATUS, now_usec);
+        return manager_blind_spots(m);
+}
+
+int manager_poll(struct pw_manager *m)
+{
+        uint64_t now_usec = pw_now_boottime();
+        bool changed = false;
+        int r;
+
+        if (now_usec >= m->udplite_due_usec) {
+                m->udplite_due_usec = now_usec + UDPLITE_INTERVAL_USEC;
+                r = look_at(m, LOOK_UDPLITE, now_usec);
+                if (r < 0)
+                        return r;
+                changed = r == 0;
+        }
+        r = look_at(m, LOOK_MAIN, now_usec);
+        if (r < 0)
+                return r;
+        changed |= r == 0;
+        m->status.polls++;
+        m->status.last_poll_usec = pw_now_realtime();
+        r = first_look_done(m, now_usec);
+        if (r < 0)
+                return r;
+        if (!changed)
+                return 1;
+        if (!m->ready) /* what was touched waits for a look that can be trusted */
+                return 0;
+        manager_schedule(m, CHORE_HELD_BACK, pw_tracker_due(m->tracker));
+        r = manager_publish(m, now_usec);
+        return r < 0 ? r : manager_commit(m);
+}

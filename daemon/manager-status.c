@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* What the daemon says of itself: status.json, the unit's STATUS= line, and its blind spots. */
+
+#include "daemon/manager-internal.h"
+
+#include <systemd/sd-daemon.h>
+
+#include <unistd.h>
+
+#define STATUS_INTERVAL_USEC PW_USEC_PER_MINUTE
+
+static uint64_t rss_bytes(const struct pw_manager *m)
+{
+        char text[128];
+        unsigned long long size, resident;
+
+        if (pw_read_file(m->proc_fd, "self/statm", text, sizeof text) < 0 ||
+            sscanf(text, "%llu %llu", &size, &resident) != 2)
+                return 0;
+        return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void count_listeners(struct pw_manager *m)
+{
+        struct pw_status *status = &m->status;
+
+        status->sockets = pw_tracker_count(m->tracker);
+        status->listeners = status->unexpected = status->alerts_open = 0;
+        for (size_t i = 0; i < pw_listeners_count(m->listeners); i++) {
+                const struct pw_listener *listener = pw_listeners_item(m->listeners, i);
+                const struct pw_record *record = listener->record;
+
+                status->alerts_open += record->alert_id != 0 && record->resolved_usec == 0;
+                if (!listener->open)
+                        continue;
+                status->listeners++;
+                status->unexpected +=
+                    record->verdict == PW_DENIED ||
+                    (record->verdict == PW_UNEXPECTED && !manager_may_be_client(record));
+        }
+}
+
+void manager_notify(struct pw_manager *m)
+{
+        char span[PW_SPAN_MAX];
+
+        sd_notifyf(false, "READY=1\nSTATUS=%llu open, %llu unexpected; polling every %s%s%s",
+                   (unsigned long long)m->status.listeners,
+                   (unsigned long long)m->status.unexpected,
+                   pw_format_span(span, sizeof span, m->interval_usec),
+                   m->rules_error[0] ? "; rules refused at reload" : "",
+                   strcmp(m->store_state, "ok") == 0 ? "" : "; history cannot be written");
+}
+
+void manager_status_write(struct pw_manager *m, uint64_t now_usec)
+{
+        struct pw_status *status = &m->status;
+
+        manager_schedule(m, CHORE_STATUS, now_usec + STATUS_INTERVAL_USEC);
+        count_listeners(m);
+        status->written_usec = pw_now_realtime();
+        status->interval_usec = m->interval_usec;
+        status->proc_reads = pw_attribution_reads(m->attribution);
+        status->rss_bytes = rss_bytes(m);
+        status->writes_waiting = m->writes.n;
+        status->journal_waiting = pw_journal_waiting(m->journal);
+        status->store_bytes = 0;
+        if (m->store)
+                status->store_bytes = pw_store_bytes(m->store, &status->store_wal_bytes);
+        snprintf(status->store_state, sizeof status->store_state, "%s", m->store_state);
+        snprintf(status->rules_error, sizeof status->rules_error, "%s", m->rules_error);
+        /* Failing costs only the readers' view of the daemon; they see its age. */
+        (void)pw_status_write(m->run_fd, status);
+        if (m->ready)
+                manager_notify(m);
+}
+
+/* ---- blind spots ---- */
+
+static void add_blind_spot(struct pw_status *status, const char *what, const char *lift)
+{
+        struct pw_blind_spot *spot;
+
+        if (status->n_blind_spots == PW_BLIND_SPOTS_MAX)
+                return;
+        spot = &status->blind_spots[status->n_blind_spots++];
+        snprintf(spot->what, sizeof spot->what, "%s", what);
+        snprintf(spot->lift, sizeof spot->lift, "%s", lift);
+}
+
+static bool had_blind_spot(const struct pw_status *status, const char *what)
+{
+        for (size_t i = 0; i < status->n_blind_spots; i++)
+                if (strcmp(status->blind_spots[i].what, what) == 0)
+                        return true;
+        return false;
+}
+
+static void find_blind_spots(struct pw_manager *m, struct pw_status *status)
+{
+        if (pw_sockdiag_error(m->diag, PW_TCP) != 0)
+                add_blind_spot(status, "TCP sockets cannot be listed",
+                               "load the kernel module tcp_diag");
+        if (pw_sockdiag_error(m->diag, PW_UDP) != 0)
+                add_blind_spot(status, "UDP sockets cannot be listed",
+                               "load the kernel module udp_diag");
+        if (pw_attribution_is_partial(m->attribution))
+                add_blind_spot(status, "processes of other users may not be looked into",
+                               "start with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
+        add_blind_spot(status, "sockets in other network namespaces are not looked at",
+                       "not in this version; look with: nsenter -t PID -n portwatchctl scan");
+        add_blind_spot(status, "sockets that open and close between two polls are not seen",
+                       "a shorter PollIntervalSec= makes the gap smaller");
+        add_blind_spot(status,
+                       "UDP ports in the ephemeral range are recorded after a while and not "
+                       "alerted for: polling cannot tell servers from clients",
+                       "a deny rule alerts all the same");
+}
+
+int manager_blind_spots(struct pw_manager *m)
+{
+        _cleanup_(pw_freep) struct pw_status *now = calloc(1, sizeof *now);
+        const struct pw_status *before = &m->status;
+        int r = 0;
+
+        if (!now)
+                return -ENOMEM;
+        find_blind_spots(m, now);
+        for (size_t i = 0; r == 0 && i < now->n_blind_spots; i++)
+                if (!had_blind_spot(before, now->blind_spots[i].what)) {
+                        manager_log(m, PW_MESSAGE_BLIND_SPOT_BEGUN, 5, "Blind spot: %s (%s).",
+                                    now->blind_spots[i].what, now->blind_spots[i].lift);
+                        r = manager_event(m, PW_EVENT_BLIND, now->blind_spots[i].what);
+                }
+        for (size_t i = 0; r == 0 && i < before->n_blind_spots; i++)
+                if (!had_blind_spot(now, before->blind_spots[i].what)) {
+                        manager_log(m, PW_MESSAGE_BLIND_SPOT_ENDED, 5,
+                                    "No longer a blind spot: %s.", before->blind_spots[i].what);
+                        r = manager_event(m, PW_EVENT_SEEING, before->blind_spots[i].what);
+                }
+        memcpy(m->status.blind_spots, now->blind_spots, sizeof now->blind_spots);
+        m->status.n_blind_spots = now->n_blind_spots;
+        return r;
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/* The store, and the order of things: commit, then tell the journal, then mark as delivered. After
+ * a crash an alert is told twice rather than never. While the store fails, writes wait (bounded),
+ * alerts are told all the same, and the store is tried again.
+ *
+ * What an earlier run left open is settled after the first look: a listener whose very socket is
+ * still there goes on; another one ended, as far as anybody knows, when it was last seen. */
+
+#include "daemon/manager-internal.h"
+
+#include <syslog.h>
+
+#define STORE_RETRY_USEC (5 * PW_USEC_PER_SEC)
+#define JOURNAL_RETRY_USEC (500 * PW_USEC_PER_MSEC)
+#define HEARTBEAT_USEC PW_USEC_PER_MINUTE
+#define PRUNE_STEP_USEC PW_USEC_PER_SEC
+#define PRUNE_ROWS 500
+#define CHECKPOINT_BYTES (4ULL << 20)
+
+/* ---- faults ---- */
+
+static const char *store_advice(int error)
+{
+        switch (error) {
+        case ENOSPC:
+        case EDQUOT:
+                return "free disk space, or lower MaxUseBytes=";
+        case EROFS:
+                return "make the file system writable";
+        case EACCES:
+        case EPERM:
+                return "check the owner and mode of the directory";
+        default:
+                return "see the kernel log for disk errors";
+        }
+}
+
+static void store_failed(struct pw_manager *m, int error, const char *words)
+{
+        bool first = strcmp(m->store_state, "ok") == 0 || m->store_state[0] == '\0';
+
+        snprintf(m->store_state, sizeof m->store_state, "%s", words);
+        manager_schedule(m, CHORE_STORE, pw_now_boottime() + STORE_RETRY_USEC);
+        if (first)
+                manager_log(
+                    m, PW_MESSAGE_STORE_FAILED, LOG_ERR,
+                    "History in %s cannot be written: %s. Alerts go on, writes wait and are "
+                    "tried again; %s.",
+                    m->options.state_dir, words, store_advice(error));
+}
+
+static void store_recovered(struct pw_manager *m)
+{
+        if (m->store_state[0] != '\0' && strcmp(m->store_state, "ok") != 0)
+                manager_log(m, PW_MESSAGE_STORE_RECOVERED, LOG_NOTICE,
+                            "History in %s is written again.", m->options.state_dir);
+        strcpy(m->store_state, "ok");
+}
+
+/* ---- an earlier run ---- */
+
+static int recall_open(struct pw_manager *m, struct pw_record *record)
+{
+        struct pw_listener *listener = pw_listeners_get(m->listeners, record);
+
+        if (!listener)
+                return -ENOMEM;
+        /* On a resync memory already knows better. */
+        if (listener->sockets == 0 && !listener->open)
+                listener->open = listener->past = true;
+        return 0;
+}
+
+static int recall_closed(struct pw_manager *m, struct pw_record *record)
+{
+        struct pw_listener *listener = pw_listeners_get(m->listeners, record);
+
+        return listener ? 0 : -ENOMEM;
+}
+
+static int recall_alert(struct pw_manager *m, struct pw_record *alert)
+{
+        struct pw_listener *listener = pw_listeners_get(m->listeners, alert);
+        struct pw_record *record;
+
+        if (!listener)
+                return -ENOMEM;
+        if (listener->record != alert && listener->record->alert_id >= alert->alert_id)
+                return 0;
+        if (listener->record != alert) {
+                record = pw_record_copy(listener->record);
+                if (!record)
+                        return -ENOMEM;
+                record->alert_id = alert->alert_id;
+                record->reasons = alert->reasons;
+                record->raised_usec = alert->raised_usec;
+                record->delivered_usec = alert->delivered_usec;
+                record->resolved_usec = alert->resolved_usec;
+                record->alert_count = alert->alert_count;
+                pw_record_unref(listener->record);
+                listener->record = record;
+        }
+        if (alert->resolved_usec == 0 && alert->delivered_usec == 0)
+                return pw_records_add(&m->alerts, pw_record_ref(listener->record));
+        return 0;
+}
+
+static int recall(struct pw_manager *m, const struct pw_past *past)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < past->open.n; i++)
+                r = recall_open(m, past->open.items[i]);
+        for (size_t i = 0; r == 0 && i < past->recent.n; i++)
+                r = recall_closed(m, past->recent.items[i]);
+        for (size_t i = 0; r == 0 && i < past->alerts.n; i++)
+                r = recall_alert(m, past->alerts.items[i]);
+        m->last_alert_id = PW_MAX(m->last_alert_id, past->last_alert_id);
+        return r;
+}
+
+static uint64_t realert_since(const struct pw_manager *m)
+{
+        uint64_t now_usec = pw_now_realtime();
+
+        return now_usec > m->config.realert_usec ? now_usec - m->config.realert_usec : 0;
+}
+
+/* Opens the store and recalls the past. 1: not now. */
+static int try_open(struct pw_manager *m)
+{
+        _cleanup_(pw_freep) char *moved = NULL;
+        struct pw_past past = {0};
+        int schema = 0, r;
+
+        r = pw_store_open(m->options.state_dir, &m->store, &moved, &schema);
+        if (r == -EPROTO) {
+                manager_log(
+                    m, PW_MESSAGE_STORE_FAILED, LOG_ERR,
+                    "History in %s has schema %d, made by a newer version; this one (%s) reads "
+                    "schema %d. Install the newer version, or move the file away.",
+                    m->options.state_dir, schema, PORTWATCH_VERSION, PW_STORE_SCHEMA);
+                return r;
+        }
+        if (r < 0) {
+                store_failed(m, -r, strerror(-r));
+                return r == -ENOMEM ? r : 1;
+        }
+        if (r == PW_STORE_REPLACED)
+                manager_log(
+                    m, PW_MESSAGE_STORE_REPLACED, LOG_ERR,
+                    "History in %s was not usable; it is kept as %s, and a new one has begun.",
+                    m->options.state_dir, moved);
+        r = pw_store_resume(m->store, m->boot_id, realert_since(m), PAST_MAX, &past);
+        if (r == 0)
+                r = recall(m, &past);
+        else
+                store_failed(m, r < 0 ? -r : EBUSY, pw_store_error(m->store));
+        pw_past_done(&past);
+        if (r == 0 || r == -ENOMEM)
+                return r;
+        manager_store_close(m);
+        return 1;
+}
+
+int manager_store_open(struct pw_manager *m)
+{
+        int r = try_open(m);
+
+        if (r < 0)
+                return r;
+        if (r == 0)
+                strcpy(m->store_state, "ok");
+        manager_schedule(m, CHORE_HEARTBEAT, pw_now_boottime() + HEARTBEAT_USEC);
+        manager_schedule(m, CHORE_PRUNE, pw_now_boottime() + 5 * PRUNE_STEP_USEC);
+        return manager_event(m, PW_EVENT_STARTED, PORTWATCH_VERSION);
+}
+
+void manager_store_close(struct pw_manager *m)
+{
+        pw_store_close(m->store);
+        m->store = NULL;
+}
+
+/* The end of an interval that nobody saw end. */
+static int end_past(struct pw_manager *m, struct pw_listener *listener)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *record = pw_record_copy(listener->record);
+
+        if (!record)
+                return -ENOMEM;
+        record->closed_usec = record->last_seen_usec;
+        record->closed_how = PW_HOW_HEARTBEAT;
+        pw_record_unref(listener->record);
+        listener->record = pw_record_ref(record);
+        listener->open = false;
+        listener->closed_usec = pw_now_boottime();
+        return manager_write(m, (struct pw_write){.kind = record->verdict == PW_IGNORED
+                                                              ? PW_WRITE_DROP
+                                                              : PW_WRITE_CLOSE,
+                                                  .time_usec = pw_now_realtime(),
+                                                  .record = PW_TAKE_PTR(record)});
+}
+
+int manager_settle_past(struct pw_manager *m, bool clients, uint64_t now_usec)
+{
+        for (size_t i = 0; i < pw_listeners_count(m->listeners); i++) {
+                struct pw_listener *listener = pw_listeners_item(m->listeners, i);
+                bool alert =
+                    listener->record->alert_id != 0 && listener->record->resolved_usec == 0;
+                int r = 0;
+
+                /* UDP in the ephemeral range is told only after its dwell: not yet missing. */
+                if (listener->past && listener->sockets == 0 && !clients &&
+                    manager_may_be_client(listener->record))
+                        continue;
+                if (listener->past && !listener->proven)
+                        r = end_past(m, listener);
+                if (r == 0 && (listener->past || alert) && !listener->required)
+                        r = pw_listeners_touch(m->listeners, listener);
+                listener->past = false;
+                if (r < 0)
+                        return r;
+        }
+        return manager_publish(m, now_usec);
+}
+
+/* ---- writing ---- */
+
+/* 0: all is in the store. 1: not now. */
+static int apply(struct pw_manager *m)
+{
+        int r;
+
+        if (m->writes.n == 0)
+                return 0;
+        if (!m->store)
+                return 1;
+        r = pw_store_apply(m->store, &m->writes, pw_now_realtime());
+        if (r == 0) {
+                m->status.db_writes++;
+                pw_writes_drop(&m->writes, m->writes.n);
+                store_recovered(m);
+                return 0;
+        }
+        store_failed(m, r < 0 ? -r : EBUSY, pw_store_error(m->store));
+        if (r == -EBADMSG)
+                manager_store_close(m); /* opening it again sets a broken file aside */
+        return r == -ENOMEM ? r : 1;
+}
+
+void manager_on_sent(void *userdata, int64_t alert_id)
+{
+        struct pw_manager *m = userdata;
+        struct pw_record *record = pw_record_new();
+
+        if (!record) /* told again after a restart, rather than lost */
+                return;
+        record->alert_id = alert_id;
+        record->delivered_usec = pw_now_realtime();
+        (void)manager_write(m, (struct pw_write){.kind = PW_WRITE_DELIVERED,
+                                                 .time_usec = record->delivered_usec,
+                                                 .record = record});
+}
+
+int manager_commit(struct pw_manager *m)
+{
+        int r = apply(m);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < m->alerts.n; i++)
+                pw_journal_send(m->journal, pw_entry_alert(m->alerts.items[i]));
+        pw_records_done(&m->alerts);
+        if (pw_journal_flush(m->journal) > 0)
+                manager_schedule(m, CHORE_JOURNAL, pw_now_boottime() + JOURNAL_RETRY_USEC);
+        if (r == 0)
+                r = apply(m);
+        return r < 0 ? r : 0;
+}
+
+int manager_event(struct pw_manager *m, enum pw_event event, const char *detail)
+{
+        char *copy = detail ? strdup(detail) : NULL;
+
+        if (detail && !copy)
+                return -ENOMEM;
+        return manager_write(m, (struct pw_write){.kind = PW_WRITE_EVENT,
+                                                  .event = event,
+                                                  .time_usec = pw_now_realtime(),
+                                                  .detail = copy});
+}
+
+/* Writes were lost while the store was away: it may hold intervals open that are closed, and lack
+ * some that are open. */
+static int resync(struct pw_manager *m)
+{
+        m->resync = false;
+        for (size_t i = 0; i < pw_listeners_count(m->listeners); i++) {
+                struct pw_listener *listener = pw_listeners_item(m->listeners, i);
+                struct pw_record *record = listener->record;
+                int r = 0;
+
+                if (listener->open && !listener->past && !listener->folded)
+                        r = manager_write(m, (struct pw_write){.kind = PW_WRITE_OPEN,
+                                                               .time_usec = pw_now_realtime(),
+                                                               .record = pw_record_ref(record)});
+                if (r == 0 && record->alert_id != 0 && !listener->folded)
+                        r = manager_write(m, (struct pw_write){.kind = PW_WRITE_ALERT_UPDATE,
+                                                               .time_usec = pw_now_realtime(),
+                                                               .record = pw_record_ref(record)});
+                if (r < 0)
+                        return r;
+        }
+        return manager_settle_past(m, true, pw_now_boottime());
+}
+
+int manager_store_retry(struct pw_manager *m)
+{
+        int r = 0;
+
+        if (!m->store) {
+                r = try_open(m);
+                /* A new file knows nothing yet; an old one may know more than memory. */
+                m->resync |= r == 0;
+        }
+        if (r == 0 && m->resync)
+                r = resync(m);
+        return r < 0 ? r : manager_commit(m);
+}
+
+/* Numbers of sockets that changed without anything else: the last one of each listener. */
+int manager_recount(struct pw_manager *m)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < m->recounts.n; i++) {
+                struct pw_listener *listener =
+                    pw_listeners_find(m->listeners, m->recounts.items[i]->listener_id);
+
+                if (!listener || !listener->open || listener->folded ||
+                    listener->record != m->recounts.items[i])
+                        continue;
+                r = manager_write(m, (struct pw_write){.kind = PW_WRITE_REFRESH,
+                                                       .time_usec = pw_now_realtime(),
+                                                       .record = pw_record_ref(listener->record)});
+        }
+        pw_records_done(&m->recounts);
+        return r < 0 ? r : manager_commit(m);
+}
+
+int manager_heartbeat(struct pw_manager *m)
+{
+        struct pw_writes none = {0};
+        uint64_t now_usec = pw_now_boottime(), wal_bytes = 0;
+        int r = 0;
+
+        manager_schedule(m, CHORE_HEARTBEAT, now_usec + HEARTBEAT_USEC);
+        pw_listeners_forget(
+            m->listeners, now_usec > m->config.realert_usec ? now_usec - m->config.realert_usec : 0,
+            CLOSED_KEPT_MAX);
+        if (m->store && m->writes.n == 0) {
+                r = pw_store_apply(m->store, &none, pw_now_realtime());
+                m->status.db_writes += r == 0;
+                if (r != 0)
+                        store_failed(m, r < 0 ? -r : EBUSY, pw_store_error(m->store));
+                pw_store_bytes(m->store, &wal_bytes);
+                if (wal_bytes > CHECKPOINT_BYTES)
+                        (void)pw_store_checkpoint(m->store); /* a reader in the way: next minute */
+        }
+        if (r == 0 && m->writes.n == 0)
+                store_recovered(m);
+        return r == -ENOMEM ? r : 0;
+}
+
+int manager_prune(struct pw_manager *m, uint64_t now_usec)
+{
+        uint64_t wall_usec = pw_now_realtime(), before_usec = 0;
+        int r = 0;
+
+        if (wall_usec > m->config.retention_usec)
+                before_usec = wall_usec - m->config.retention_usec;
+        if (m->store)
+                r = pw_store_prune(m->store, before_usec, m->config.max_use_bytes, PRUNE_ROWS);
+        manager_schedule(m, CHORE_PRUNE,
+                         now_usec + (r == 1 ? PRUNE_STEP_USEC : 10 * PW_USEC_PER_MINUTE));
+        return r == -ENOMEM ? r : 0;
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/* Rules made from listeners: one for `allow @ALERT`, and the baseline, which holds one for each
+ * listener that was open at the first start.
+ *
+ * A rule made here matches its listener and nothing of another executable, user or scope. What is
+ * suspicious or not known gets none: a person has to write it. A wildcard character in a name is
+ * put in brackets, `[*]`, so that it stands for itself. A text made here is always accepted by the
+ * parser: it stays below the limits of a line and a file, and what does not fit is left out.
+ *
+ * An owner with many ports (a media server, a test) gets lists of ports instead of a line for each,
+ * which would not fit the file; the ports are just those that were open. */
+
+#include "daemon/rule.h"
+
+#include <portwatch/text.h>
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#define NOTE_MAX 256
+#define PORTS_TEXT_MAX 1024
+#define LINE_REST_MAX 512     /* bytes of a line beside ports and keys: verdict, note, date */
+#define LINES_BEFORE_LISTS 16 /* so many ports of one owner get a line each */
+
+/* ---- one rule ---- */
+
+struct out {
+        char *buffer;
+        size_t size, length;
+        bool full;
+};
+
+static void _printf_(2, 3) put(struct out *out, const char *format, ...)
+{
+        va_list arguments;
+        int n;
+
+        if (out->full)
+                return;
+        va_start(arguments, format);
+        n = vsnprintf(out->buffer + out->length, out->size - out->length, format, arguments);
+        va_end(arguments);
+        if (n < 0 || (size_t)n >= out->size - out->length)
+                out->full = true;
+        else
+                out->length += (size_t)n;
+}
+
+/* ` key=value`, so that it is read as just this text. */
+static void put_value(struct out *out, const char *key, const char *value)
+{
+        bool quoted = strpbrk(value, " #\"");
+
+        put(out, " %s=%s", key, quoted ? "\"" : "");
+        for (const char *c = value; *c && !out->full; c++)
+                if (strchr("*?[", *c))
+                        put(out, "[%c]", *c);
+                else
+                        put(out, "%s%c", quoted && strchr("\"\\", *c) ? "\\" : "", *c);
+        put(out, "%s", quoted ? "\"" : "");
+}
+
+static void put_user(struct out *out, const struct pw_owner *owner)
+{
+        const char *user = owner->user ? owner->user : "";
+
+        /* A name of digits would be read as a uid. */
+        if (user[strspn(user, "0123456789")] == '\0')
+                put(out, " user=%u", owner->uid);
+        else
+                put_value(out, "user", user);
+}
+
+static bool has_text(const char *text)
+{
+        return text && text[0];
+}
+
+/* Everything of PID 1 has the same executable: there only the unit says which socket it is. */
+static bool needs_unit(const struct pw_owner *owner)
+{
+        const char *dot = owner->unit ? strrchr(owner->unit, '.') : NULL;
+
+        return has_text(owner->unit) &&
+               ((owner->n_pids > 0 && owner->pids[0] == 1) || (dot && strcmp(dot, ".socket") == 0));
+}
+
+/* The keys that name the owner and the place, without verdict, protocol and ports. */
+static void put_keys(struct out *out, const struct pw_record *record)
+{
+        const struct pw_owner *owner = record->owner;
+
+        if (owner->traits & PW_TRAIT_KERNEL) {
+                put(out, " owner=kernel");
+        } else {
+                put_value(out, "exe", owner->exe);
+                put_user(out, owner);
+                if (needs_unit(owner))
+                        put_value(out, "unit", owner->unit);
+        }
+        put(out, " scope=%s", pw_scope_name(record->scope));
+        if (has_text(record->device))
+                put_value(out, "device", record->device);
+        if (has_text(owner->container))
+                put_value(out, "container", owner->container);
+        if (has_text(record->netns) && strcmp(record->netns, PW_NETNS_HOST) != 0)
+                put_value(out, "netns", record->netns);
+}
+
+static const char *protocol_word(const struct pw_record *record)
+{
+        return pw_rule_protocol(record->protocol) == PW_RULE_TCP ? "tcp" : "udp";
+}
+
+static bool may_be_learned(const struct pw_owner *owner)
+{
+        if (owner->traits & (PW_TRAITS_SUSPICIOUS | PW_TRAIT_FOREIGN_ROOT))
+                return false;
+        if (owner->traits & PW_TRAIT_KERNEL)
+                return true;
+        return owner->unknown == PW_KNOWN && owner->exe && owner->exe[0] == '/';
+}
+
+int pw_rule_format(const struct pw_record *record, const char *verdict, char *buffer, size_t size)
+{
+        char text[PW_RULE_TEXT_MAX];
+        struct out out = {.buffer = text, .size = sizeof text};
+
+        if (!may_be_learned(record->owner))
+                return 1;
+        put(&out, "%s %s ", verdict, protocol_word(record));
+        /* Only a port of its own can be required. */
+        if (record->ephemeral && strcmp(verdict, "require") != 0)
+                put(&out, "ephemeral");
+        else
+                put(&out, "%u", record->port);
+        put_keys(&out, record);
+        if (out.full || out.length >= size)
+                return -E2BIG;
+        strcpy(buffer, text);
+        return 0;
+}
+
+/* ---- what the baseline learns ---- */
+
+/* One learned listener; later one line of the file, which may stand for several. */
+struct entry {
+        uint8_t protocol;
+        bool ephemeral;
+        uint16_t port;       /* the first of its ports */
+        size_t listeners;    /* how many it stands for */
+        const char *service; /* of a single port; as long-lived as the record */
+        char *keys;
+        char *ports; /* text; only in lines */
+        char *note;
+};
+struct entries {
+        struct entry *items;
+        size_t n, capacity;
+};
+
+static void entry_done(struct entry *entry)
+{
+        free(entry->keys);
+        free(entry->ports);
+        free(entry->note);
+}
+
+static void entries_done(struct entries *entries)
+{
+        for (size_t i = 0; i < entries->n; i++)
+                entry_done(&entries->items[i]);
+        free(entries->items);
+}
+
+/* Takes over the strings, on failure too. */
+static int add_entry(struct entries *entries, struct entry entry)
+{
+        if (!entry.keys || !entry.note ||
+            pw_array_reserve(&entries->items, &entries->capacity, entries->n + 1,
+                             sizeof *entries->items) < 0) {
+                entry_done(&entry);
+                return -ENOMEM;
+        }
+        entries->items[entries->n++] = entry;
+        return 0;
+}
+
+/* Who it is, in a word: the unit, else the process. */
+static char *make_note(const struct pw_record *record)
+{
+        const struct pw_owner *owner = record->owner;
+        const char *note = pw_record_process(record);
+
+        if (has_text(owner->unit))
+                note = owner->unit;
+        else if (has_text(owner->user_unit))
+                note = owner->user_unit;
+        return pw_text_clean_dup(note ? note : "", note ? strlen(note) : 0, NOTE_MAX);
+}
+
+/* 0, 1 (not to be learned), -ENOMEM. */
+static int learn(struct entries *entries, const struct pw_record *record)
+{
+        char keys[PW_RULE_TEXT_MAX];
+        struct out out = {.buffer = keys, .size = sizeof keys};
+
+        if (!may_be_learned(record->owner))
+                return 1;
+        put_keys(&out, record);
+        if (out.full)
+                return 1;
+        return add_entry(entries, (struct entry){
+                                      .protocol = pw_rule_protocol(record->protocol),
+                                      .ephemeral = record->ephemeral,
+                                      .port = record->ephemeral ? 0 : record->port,
+                                      .listeners = 1,
+                                      .service = record->ephemeral ? NULL : record->service,
+                                      .keys = strdup(keys),
+                                      .note = make_note(record),
+                                  });
+}
+
+/* ---- from listeners to lines ---- */
+
+/* What could share a line stands together, by port. */
+static int compare_learned(const void *a, const void *b)
+{
+        const struct entry *x = a, *y = b;
+        int r = (int)x->protocol - (int)y->protocol;
+
+        if (r == 0)
+                r = (int)x->ephemeral - (int)y->ephemeral;
+        if (r == 0)
+                r = strcmp(x->keys, y->keys);
+        if (r == 0)
+                r = (int)x->port - (int)y->port;
+        return r != 0 ? r : strcmp(x->note, y->note);
+}
+
+/* In the file: by protocol and port, the ephemeral ones last. */
+static int compare_lines(const void *a, const void *b)
+{
+        const struct entry *x = a, *y = b;
+        int r = (int)x->protocol - (int)y->protocol;
+
+        if (r == 0)
+                r = (int)x->ephemeral - (int)y->ephemeral;
+        if (r == 0)
+                r = (int)x->port - (int)y->port;
+        return r != 0 ? r : strcmp(x->keys, y->keys);
+}
+
+static bool could_share_line(const struct entry *a, const struct entry *b)
+{
+        return a->protocol == b->protocol && a->ephemeral == b->ephemeral &&
+               strcmp(a->keys, b->keys) == 0;
+}
+
+static void merge_duplicates(struct entries *entries)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < entries->n; i++) {
+                struct entry *entry = &entries->items[i];
+                struct entry *last = n > 0 ? &entries->items[n - 1] : NULL;
+
+                if (last && could_share_line(last, entry) && last->port == entry->port) {
+                        last->listeners += entry->listeners;
+                        entry_done(entry);
+                } else {
+                        entries->items[n++] = *entry;
+                }
+        }
+        entries->n = n;
+}
+
+/* Writes the ports of n entries as a list in which neighbours are a range, for as long as it fits.
+ * Returns how many it took, at least one. */
+static size_t put_ports(struct out *out, const struct entry *items, size_t n)
+{
+        const size_t room = sizeof ",65535-65535";
+        size_t i = 0;
+
+        if (items[0].ephemeral) {
+                put(out, "ephemeral");
+                return 1;
+        }
+        while (i < n && out->length + room < out->size) {
+                size_t last = i;
+
+                while (last + 1 < n && items[last + 1].port == items[last].port + 1)
+                        last++;
+                put(out, "%s%u", i > 0 ? "," : "", items[i].port);
+                if (last > i)
+                        put(out, "-%u", items[last].port);
+                i = last + 1;
+        }
+        return i;
+}
+
+/* Makes a line for the first of n entries, as many as it can list. Returns how many, or -ENOMEM. */
+static ssize_t add_line(struct entries *lines, const struct entry *items, size_t n)
+{
+        char ports[PORTS_TEXT_MAX];
+        struct out out = {.buffer = ports, .size = sizeof ports};
+        size_t taken = put_ports(&out, items, n);
+        struct entry line = items[0];
+
+        line.listeners = 0;
+        for (size_t i = 0; i < taken; i++)
+                line.listeners += items[i].listeners;
+        if (taken > 1)
+                line.service = NULL;
+        line.keys = strdup(items[0].keys);
+        line.ports = strdup(ports);
+        line.note = strdup(items[0].note);
+        if (!line.ports) {
+                entry_done(&line);
+                return -ENOMEM;
+        }
+        return add_entry(lines, line) < 0 ? -ENOMEM : (ssize_t)taken;
+}
+
+static int add_group(struct entries *lines, const struct entry *items, size_t n)
+{
+        bool list = n > LINES_BEFORE_LISTS;
+
+        for (size_t i = 0; i < n;) {
+                ssize_t taken = add_line(lines, items + i, list ? n - i : 1);
+
+                if (taken < 0)
+                        return (int)taken;
+                i += (size_t)taken;
+        }
+        return 0;
+}
+
+static int make_lines(struct entries *learned, struct entries *lines)
+{
+        if (learned->n == 0)
+                return 0;
+        qsort(learned->items, learned->n, sizeof *learned->items, compare_learned);
+        merge_duplicates(learned);
+        for (size_t i = 0, end; i < learned->n; i = end) {
+                int r;
+
+                for (end = i + 1; end < learned->n; end++)
+                        if (!could_share_line(&learned->items[i], &learned->items[end]))
+                                break;
+                r = add_group(lines, learned->items + i, end - i);
+                if (r < 0)
+                        return r;
+        }
+        qsort(lines->items, lines->n, sizeof *lines->items, compare_lines);
+        return 0;
+}
+
+/* ---- the text ---- */
+
+static void write_head(FILE *file, const char *when)
+{
+        fprintf(file,
+                "# Baseline: what was open on %s,\n"
+                "# written once by portwatch " PORTWATCH_VERSION ".\n"
+                "#\n"
+                "# A port that matches a line here is expected. Delete the lines of ports that\n"
+                "# should not be open, change what is too narrow: the file is read again at once\n"
+                "# and never overwritten. Rules in rules.d come first; the first match wins.\n"
+                "# A listener that was suspicious or whose owner was not known has no line.\n"
+                "#\n"
+                "# verdict protocol ports key=value ...  # service, unit or process, date learned\n"
+                "\n",
+                when);
+}
+
+static void write_line(FILE *file, const struct entry *line, const char *date)
+{
+        fprintf(file, "allow %s %s%s  # %s%s%s%s%s\n",
+                line->protocol == PW_RULE_TCP ? "tcp" : "udp", line->ports, line->keys,
+                line->service ? line->service : "", line->service ? ", " : "", line->note,
+                line->note[0] ? ", " : "", date);
+}
+
+/* Counts what was written; a file that is too large would be refused as a whole. */
+static size_t write_lines(FILE *file, const struct entries *lines, const char *date)
+{
+        size_t learned = 0;
+
+        for (size_t i = 0; i < lines->n; i++) {
+                const struct entry *line = &lines->items[i];
+                size_t length = strlen(line->ports) + strlen(line->keys) + LINE_REST_MAX;
+
+                if ((size_t)ftell(file) + length > PW_RULE_FILE_MAX)
+                        continue;
+                write_line(file, line, date);
+                learned += line->listeners;
+        }
+        return learned;
+}
+
+static char *write_text(const struct entries *lines, uint64_t now_usec, size_t *ret_learned)
+{
+        _cleanup_(pw_freep) char *text = NULL;
+        char when[PW_WHEN_MAX], date[] = "2026-11-24";
+        size_t size, learned;
+        FILE *file = open_memstream(&text, &size);
+
+        if (!file)
+                return NULL;
+        pw_format_timestamp(when, sizeof when, now_usec);
+        snprintf(date, sizeof date, "%.10s", when);
+        write_head(file, when);
+        learned = write_lines(file, lines, date);
+        if (fclose(file) != 0)
+                return NULL;
+        *ret_learned = learned;
+        return PW_TAKE_PTR(text);
+}
+
+char *pw_baseline_text(const struct pw_records *records, uint64_t now_usec, size_t *ret_learned,
+                       size_t *ret_left_out)
+{
+        _cleanup_(entries_done) struct entries learned = {0}, lines = {0};
+        char *text;
+
+        for (size_t i = 0; i < records->n; i++)
+                if (learn(&learned, records->items[i]) < 0)
+                        return NULL;
+        if (make_lines(&learned, &lines) < 0)
+                return NULL;
+        text = write_text(&lines, now_usec, ret_learned);
+        if (text)
+                *ret_left_out = records->n - *ret_learned;
+        return text;
+}
+
+int pw_baseline_write(const char *path, const struct pw_records *records, uint64_t now_usec,
+                      size_t *ret_learned, size_t *ret_left_out)
+{
+        _cleanup_(pw_freep) char *text = NULL;
+        _cleanup_(pw_closep) int dir_fd = -EBADF;
+        size_t learned, left_out;
+        const char *name;
+        struct stat status;
+        int r;
+
+        dir_fd = pw_rule_directory(path, &name);
+        if (dir_fd < 0)
+                return dir_fd;
+        if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+                return -EEXIST;
+        text = pw_baseline_text(records, now_usec, &learned, &left_out);
+        if (!text)
+                return -ENOMEM;
+        r = pw_write_file_atomic(dir_fd, name, text, strlen(text), 0644, true);
+        if (r < 0)
+                return r;
+        *ret_learned = learned;
+        *ret_left_out = left_out;
+        return 0;
+}

@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: MIT */
+/* Catches: a listener that a rule takes by a name it may not claim; first match, expiry or the
+ * host's namespace forgotten; a "shadowed" that is not; files read in another order, hidden ones
+ * read, or a refused file that changes the rules in force. */
+
+#include "daemon/rule.h"
+#include "tests/unit/rule-records.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#define NOW (1800000000 * PW_USEC_PER_SEC)
+
+/* ---- helpers ---- */
+
+static struct pw_policy *policy_of(const char *text)
+{
+        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
+        struct pw_policy *policy;
+
+        assert_int_equal(pw_policy_new(&policy), 0);
+        if (pw_policy_parse(policy, "test.rules", text, strlen(text), NULL, &refusals) != 0)
+                fail_msg("%s", refusals.items[0]);
+        return policy;
+}
+
+static struct pw_ruling judge(const struct pw_policy *policy, struct sample sample)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *record = sample_record(&sample);
+
+        return pw_policy_judge(policy, record, NOW);
+}
+
+/* Whether the one rule takes the listener. */
+static bool takes(const char *rule, struct sample sample)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy = policy_of(rule);
+
+        return judge(policy, sample).rule;
+}
+
+/* ---- judging ---- */
+
+static void test_verdicts(void **state _unused_)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy =
+            policy_of("allow tcp 1\n\n# two\ndeny tcp 1-2\r\nrequire tcp 3\nignore tcp 1-4");
+        static const struct {
+                uint16_t port;
+                enum pw_verdict verdict;
+                const char *rule;
+        } cases[] = {
+            {1, PW_EXPECTED, "test.rules:1"}, {2, PW_DENIED, "test.rules:4"},
+            {3, PW_EXPECTED, "test.rules:5"}, {4, PW_IGNORED, "test.rules:6"},
+            {5, PW_UNEXPECTED, NULL},
+        };
+
+        for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
+                struct pw_ruling ruling = judge(policy, (struct sample){.port = cases[i].port});
+
+                assert_int_equal(ruling.verdict, cases[i].verdict);
+                if (cases[i].rule)
+                        assert_string_equal(ruling.rule, cases[i].rule);
+                else
+                        assert_null(ruling.rule);
+        }
+}
+
+static void test_protocols_and_ports(void **state _unused_)
+{
+        assert_false(takes("allow udp any", (struct sample){0}));
+        assert_true(takes("allow any any", (struct sample){.protocol = PW_UDP}));
+        assert_true(takes("allow udp 53", (struct sample){.protocol = PW_UDPLITE, .port = 53}));
+        assert_false(takes("allow tcp 53", (struct sample){.protocol = PW_UDPLITE, .port = 53}));
+        assert_true(takes("allow tcp ssh", (struct sample){.port = 22}));
+        assert_true(takes("allow tcp ephemeral", (struct sample){.port = 32768}));
+        assert_false(takes("allow tcp ephemeral", (struct sample){.port = 32767}));
+        assert_false(takes("allow tcp ephemeral", (struct sample){.port = 61000}));
+        assert_true(takes("allow tcp dynamic", (struct sample){.port = 61000}));
+        assert_true(takes("allow tcp ephemeral,80", (struct sample){.port = 80}));
+}
+
+static void test_addresses(void **state _unused_)
+{
+        assert_true(takes("allow any any scope=loopback,any", (struct sample){0}));
+        assert_false(takes("allow any any scope=loopback", (struct sample){0}));
+        assert_true(
+            takes("allow any any address=10.0.0.0/8", (struct sample){.address = "10.1.2.3"}));
+        assert_true(takes("allow any any address=10.0.0.0/8",
+                          (struct sample){.address = "::ffff:10.1.2.3"}));
+        assert_false(
+            takes("allow any any address=10.0.0.0/8", (struct sample){.address = "0.0.0.0"}));
+        assert_true(takes("allow any any address=::/0", (struct sample){.address = "*"}));
+        assert_false(takes("allow any any address=0.0.0.0/0", (struct sample){.address = "*"}));
+        assert_true(takes("allow any any device=eth*", (struct sample){.device = "eth0"}));
+        assert_false(takes("allow any any device=*", (struct sample){0}));
+}
+
+static void test_names(void **state _unused_)
+{
+        assert_true(takes("allow any any user=dev", (struct sample){0}));
+        assert_true(takes("allow any any user=d*", (struct sample){0}));
+        assert_false(takes("allow any any user=de", (struct sample){0}));
+        /* A number is a uid, whatever that user is called, and never a name. */
+        assert_true(takes("allow any any user=1000", (struct sample){0}));
+        assert_false(takes("allow any any user=1000", (struct sample){.user = "1000", .uid = 7}));
+        assert_true(takes("allow any any user=0", (struct sample){.uid = UINT32_MAX}));
+        assert_true(
+            takes("allow any any container=docker:*", (struct sample){.container = "docker:web"}));
+        assert_false(takes("allow any any container=*", (struct sample){0}));
+        assert_true(takes("allow any any unit=a\\x2db.service",
+                          (struct sample){.unit = "a\\x2db.service"}));
+        /* A name that cleaning escaped is matched as the clean text. */
+        assert_true(
+            takes("allow any any exe=/opt/a\\x0ab", (struct sample){.exe = "/opt/a\\x0ab"}));
+}
+
+/* Anyone may call a unit of his own manager ssh.service. */
+static void test_user_unit(void **state _unused_)
+{
+        assert_true(
+            takes("allow any any unit=ssh.service", (struct sample){.unit = "ssh.service"}));
+        assert_false(
+            takes("allow any any unit=ssh.service",
+                  (struct sample){.unit = "user@1000.service", .user_unit = "ssh.service"}));
+        assert_true(takes("allow any any user_unit=ssh.service",
+                          (struct sample){.user_unit = "ssh.service"}));
+}
+
+static void test_executables(void **state _unused_)
+{
+        const char *rule = "allow any any exe=/usr/bin/server";
+
+        assert_true(takes(rule, (struct sample){0}));
+        assert_true(takes("allow any any exe=/usr/*/server", (struct sample){0}));
+        assert_false(takes(rule, (struct sample){.exe = "/usr/bin/server2"}));
+        assert_false(takes(rule, (struct sample){.exe = ""}));
+        assert_false(takes("allow any any exe=*", (struct sample){.exe = ""}));
+        /* The path is claimed only: another mount namespace, no file any more, memory. */
+        assert_false(takes(rule, (struct sample){.traits = PW_TRAIT_FOREIGN_ROOT}));
+        assert_false(takes(rule, (struct sample){.traits = PW_TRAIT_DELETED}));
+        assert_false(takes(rule, (struct sample){.traits = PW_TRAIT_MEMFD}));
+        assert_false(takes(rule, (struct sample){.unknown = PW_UNKNOWN_HIDDEN}));
+        /* The socket's user is known even where its process is not. */
+        assert_true(takes("allow any any user=dev",
+                          (struct sample){.exe = "", .unknown = PW_UNKNOWN_HIDDEN}));
+}
+
+/* Where anyone may put a file, a wildcard that happens to match is not enough. */
+static void test_temporary(void **state _unused_)
+{
+        struct sample sample = {.exe = "/tmp/python3", .traits = PW_TRAIT_TEMPORARY};
+
+        assert_true(takes("allow any any exe=/tmp/python3", sample));
+        assert_true(takes("allow any any exe=/tmp/*", sample));
+        assert_false(takes("allow any any exe=*/python3", sample));
+        assert_false(takes("allow any any exe=/t*", sample));
+        assert_true(takes("allow any any user=dev", sample));
+}
+
+static void test_kernel(void **state _unused_)
+{
+        struct sample kernel = {.exe = "", .traits = PW_TRAIT_KERNEL};
+
+        assert_true(
+            takes("allow udp any owner=kernel",
+                  (struct sample){.protocol = PW_UDP, .exe = "", .traits = PW_TRAIT_KERNEL}));
+        assert_true(takes("allow any any owner=kernel", kernel));
+        assert_false(takes("allow any any owner=kernel", (struct sample){.exe = ""}));
+}
+
+static void test_namespaces(void **state _unused_)
+{
+        struct sample elsewhere = {.netns = "blue"};
+
+        assert_true(takes("allow any any", (struct sample){0}));
+        assert_false(takes("allow any any", elsewhere));
+        assert_true(takes("allow any any netns=blue", elsewhere));
+        assert_true(takes("allow any any netns=*", elsewhere));
+        assert_true(takes("allow any any netns=*", (struct sample){0}));
+        assert_false(takes("allow any any netns=blue", (struct sample){0}));
+}
+
+static void test_until(void **state _unused_)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy =
+            policy_of("allow tcp 1 until=@1800000000\nallow tcp 2 until=@1800000001\n"
+                      "allow tcp 3 until=@1900000000\nallow tcp 4");
+
+        assert_int_equal(judge(policy, (struct sample){.port = 1}).verdict, PW_UNEXPECTED);
+        assert_int_equal(judge(policy, (struct sample){.port = 2}).verdict, PW_EXPECTED);
+        assert_int_equal(judge(policy, (struct sample){.port = 4}).verdict, PW_EXPECTED);
+        assert_int_equal(pw_policy_next_end(policy, NOW), NOW + PW_USEC_PER_SEC);
+        assert_int_equal(pw_policy_next_end(policy, NOW + PW_USEC_PER_SEC),
+                         1900000000 * PW_USEC_PER_SEC);
+        assert_true(pw_policy_next_end(policy, 1900000000 * PW_USEC_PER_SEC) == PW_USEC_INFINITY);
+}
+
+/* ---- looking at rules ---- */
+
+static void test_info(void **state _unused_)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy =
+            policy_of("require any 53,5353 grace=30s comment=x  # y\nallow tcp 1");
+        struct pw_rule_info info = pw_policy_rule(policy, 0);
+        const uint16_t *ports;
+
+        assert_int_equal(pw_policy_count(policy), 2);
+        assert_string_equal(info.place, "test.rules:1");
+        assert_string_equal(info.text, "require any 53,5353 grace=30s comment=x");
+        assert_string_equal(info.comment, "x");
+        assert_true(info.require);
+        assert_int_equal(info.protocol, 0);
+        assert_int_equal(info.grace_usec, 30 * PW_USEC_PER_SEC);
+        assert_true(info.until_usec == PW_USEC_INFINITY);
+        assert_int_equal(pw_policy_rule_ports(policy, 0, &ports), 2);
+        assert_int_equal(ports[1], 5353);
+        assert_int_equal(pw_policy_rule_ports(policy, 1, &ports), 0);
+        info = pw_policy_rule(policy, 1);
+        assert_int_equal(info.protocol, PW_TCP);
+        assert_false(info.require);
+        assert_null(info.comment);
+}
+
+static void test_shadowed(void **state _unused_)
+{
+        static const struct {
+                const char *wide, *narrow;
+                bool shadowed;
+        } cases[] = {
+            {"deny any any", "allow tcp 80 exe=/a user=b", true},
+            {"allow tcp 80", "allow tcp 80", true},
+            {"allow tcp 80-90", "allow tcp 81,83-90", true},
+            {"allow tcp 80-90", "allow tcp 81,91", false},
+            {"allow tcp 80", "allow any 80", false},
+            {"allow tcp any", "allow tcp ephemeral", true},
+            {"allow tcp dynamic", "allow tcp ephemeral", false},
+            {"allow tcp ephemeral", "allow tcp 40000", false},
+            {"allow tcp 80 scope=any,private", "allow tcp 80 scope=any", true},
+            {"allow tcp 80 scope=any", "allow tcp 80", false},
+            {"allow tcp 80 address=10.0.0.0/8", "allow tcp 80 address=10.1.0.0/16", true},
+            {"allow tcp 80 address=10.1.0.0/16", "allow tcp 80 address=10.0.0.0/8", false},
+            {"allow tcp 80 address=10.0.0.0/16", "allow tcp 80 address=10.0.0.0/8", false},
+            {"allow tcp 80 address=::/0", "allow tcp 80 address=0.0.0.0/0", false},
+            {"allow tcp 80 exe=/usr/*", "allow tcp 80 exe=/usr/bin/a", true},
+            {"allow tcp 80 exe=/usr/*", "allow tcp 80 exe=/opt/*", false},
+            {"allow tcp 80 exe=*", "allow tcp 80 exe=/opt/*", true},
+            {"allow tcp 80 exe=*", "allow tcp 80 exe=/tmp/a", false},
+            {"allow tcp 80 exe=*", "allow tcp 80", false},
+            {"allow tcp 80 user=root", "allow tcp 80 user=0", false},
+            {"allow tcp 80 user=0", "allow tcp 80 user=root", false},
+            {"allow tcp 80 user=0", "allow tcp 80 user=0 exe=/a", true},
+            {"allow tcp 80 netns=*", "allow tcp 80", true},
+            {"allow tcp 80", "allow tcp 80 netns=blue", false},
+            {"allow tcp 80 netns=host", "allow tcp 80", true},
+            {"allow tcp 80 owner=kernel", "allow tcp 80", false},
+            {"allow tcp 80 until=@9", "allow tcp 80", false},
+            {"allow tcp 80", "allow tcp 80 until=@9", true},
+            {"allow tcp 80 unit=a[*].service", "allow tcp 80 unit=a[*].service", true},
+        };
+
+        for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
+                char text[512];
+                _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
+
+                snprintf(text, sizeof text, "%s\n%s\n", cases[i].wide, cases[i].narrow);
+                policy = policy_of(text);
+                if (pw_policy_shadowed_by(policy, 1) != (cases[i].shadowed ? 0 : -1))
+                        fail_msg("%s", text);
+                assert_int_equal(pw_policy_shadowed_by(policy, 0), -1);
+        }
+}
+
+/* Values that overlap in many ways, so that random rules and records meet often. */
+static const char *const random_keys[] = {
+    "",
+    "",
+    " exe=/a/b",
+    " exe=/a/*",
+    " exe=*",
+    " exe=/tmp/*",
+    " user=root",
+    " user=0",
+    " user=*",
+    " scope=any",
+    " scope=any,loopback",
+    " address=0.0.0.0/0",
+    " address=::/0",
+    " address=127.0.0.0/8",
+    " netns=*",
+    " netns=blue",
+    " netns=b*",
+    " owner=kernel",
+    " unit=a.service",
+    " unit=*.service",
+    " device=eth0",
+    " device=e*",
+    " until=@1800000001",
+    " until=@1700000000",
+};
+static const char *const random_ports[] = {"any",   "80",        "80-90",   "81,85",
+                                           "ssh",   "ephemeral", "dynamic", "ephemeral,80",
+                                           "22,80", "well-known"};
+static const char *const random_protocols[] = {"tcp", "udp", "any"};
+
+#define PICK(array) ((array)[next_random(seed) % PW_ELEMENTS(array)])
+
+static struct pw_policy *random_pair(uint64_t *seed)
+{
+        char text[1024] = "";
+        size_t length = 0;
+
+        for (int i = 0; i < 2; i++) {
+                const char *a = PICK(random_keys), *b = PICK(random_keys);
+                size_t key = strcspn(a, "=");
+
+                if (i == 0 || strncmp(a, b, key) == 0)
+                        b = ""; /* the first with one key: it should be the wide one */
+                length += (size_t)snprintf(text + length, sizeof text - length, "allow %s %s%s%s\n",
+                                           PICK(random_protocols), PICK(random_ports), a, b);
+        }
+        return policy_of(text);
+}
+
+static struct pw_record *random_record(uint64_t *seed)
+{
+        static const char *const exes[] = {"", "/a/b", "/a/c", "/tmp/x", "/z"};
+        static const char *const addresses[] = {"*",         "::",  "0.0.0.0",
+                                                "127.0.0.1", "::1", "8.8.8.8"};
+        static const char *const users[] = {"root", "dev", "0"};
+        static const char *const spaces[] = {NULL, "blue", "bert"};
+        static const char *const units[] = {NULL, "a.service", "b.service", "b.scope"};
+        static const char *const devices[] = {NULL, "eth0", "eth1"};
+        static const uint16_t ports[] = {22, 80, 81, 85, 90, 40000, 60999, 65535};
+        static const uint8_t protocols[] = {PW_TCP, PW_UDP, PW_UDPLITE};
+        static const unsigned traits[] = {0, 0, PW_TRAIT_TEMPORARY, PW_TRAIT_KERNEL,
+                                          PW_TRAIT_FOREIGN_ROOT};
+        struct sample sample = {
+            .exe = PICK(exes),
+            .address = PICK(addresses),
+            .user = PICK(users),
+            .netns = PICK(spaces),
+            .unit = PICK(units),
+            .device = PICK(devices),
+            .port = PICK(ports),
+            .protocol = PICK(protocols),
+            .traits = PICK(traits),
+            .uid = next_random(seed) % 2 ? UINT32_MAX : 1000,
+        };
+
+        return sample_record(&sample);
+}
+
+/* "Shadowed" is a proof: no record may match the later rule and not the earlier one. */
+static void test_shadowed_is_sound(void **state _unused_)
+{
+        uint64_t now[] = {NOW, 1600000000 * PW_USEC_PER_SEC}, seed_value = 1, *seed = &seed_value;
+        size_t proven = 0, matched = 0;
+
+        for (int i = 0; i < 20000; i++) {
+                _cleanup_(pw_policy_freep) struct pw_policy *policy = random_pair(seed);
+
+                if (pw_policy_shadowed_by(policy, 1) < 0)
+                        continue;
+                proven++;
+                for (int j = 0; j < 50; j++) {
+                        _cleanup_(pw_record_unrefp) struct pw_record *record = random_record(seed);
+
+                        if (!pw_policy_rule_matches(policy, 1, record, now[j % 2]))
+                                continue;
+                        matched++;
+                        if (!pw_policy_rule_matches(policy, 0, record, now[j % 2]))
+                                fail_msg("%s, not %s", pw_policy_rule(policy, 1).text,
+                                         pw_policy_rule(policy, 0).text);
+                }
+        }
+        assert_true(proven > 100 && matched > 100); /* else this tested nothing */
+}
+
+/* ---- refusals ---- */
+
+static void test_refused_as_a_whole(void **state _unused_)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy = policy_of("allow tcp 1");
+        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
+        const char *text = "allow tcp 2\nallow tcp 80x\n\nalow tcp 3\nallow tcp 4";
+
+        assert_int_equal(
+            pw_policy_parse(policy, "b\x1b.rules", text, strlen(text), NULL, &refusals), 1);
+        assert_int_equal(refusals.n, 2);
+        assert_string_equal(refusals.items[1], "b\\x1b.rules:4:1: unknown verdict \"alow\"; "
+                                               "expected allow, deny, require or ignore");
+        assert_int_equal(strncmp(refusals.items[0], "b\\x1b.rules:2:11: ", 17), 0);
+        assert_int_equal(pw_policy_count(policy), 1);
+        assert_int_equal(judge(policy, (struct sample){.port = 2}).verdict, PW_UNEXPECTED);
+}
+
+static void test_refusals_are_bounded(void **state _unused_)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
+        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
+        _cleanup_(pw_freep) char *text = malloc(PW_RULE_FILE_MAX + 1);
+
+        assert_int_equal(pw_policy_new(&policy), 0);
+        memset(text, '\n', PW_RULE_FILE_MAX + 1);
+        for (size_t i = 0; i < 1000; i++)
+                memcpy(text + 2 * i, "x\n", 2);
+        assert_int_equal(pw_policy_parse(policy, "f", text, 2000, NULL, &refusals), 1);
+        assert_int_equal(refusals.n, PW_REFUSALS_LIMIT);
+        assert_int_equal(refusals.total, 1000);
+        pw_refusals_done(&refusals);
+        assert_int_equal(pw_policy_parse(policy, "f", text, PW_RULE_FILE_MAX + 1, NULL, &refusals),
+                         1);
+        assert_string_equal(refusals.items[0], "f: more than 1 MiB; expected less");
+}
+
+static void test_too_many_rules(void **state _unused_)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
+        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
+        _cleanup_(pw_freep) char *text = malloc(PW_RULE_FILE_MAX);
+        const size_t each = strlen("deny tcp 1\n"), n = PW_RULE_FILE_MAX / each;
+        size_t count = 0;
+
+        assert_int_equal(pw_policy_new(&policy), 0);
+        for (size_t i = 0; i < n; i++)
+                memcpy(text + i * each, "deny tcp 1\n", each);
+        assert_int_equal(pw_policy_parse(policy, "a", text, n * each, NULL, &refusals), 0);
+        count = pw_policy_count(policy);
+        assert_int_equal(count, n);
+        assert_int_equal(pw_policy_parse(policy, "b", text, n * each, NULL, &refusals), 1);
+        assert_non_null(strstr(refusals.items[0], "too many rules; expected at most 100000"));
+        assert_int_equal(pw_policy_count(policy), count);
+}
+
+/* ---- files ---- */
+
+static char root[] = "/tmp/portwatch-policy-XXXXXX";
+
+static int make_root(void **state _unused_)
+{
+        return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_root(void **state _unused_)
+{
+        char command[128];
+
+        snprintf(command, sizeof command, "rm -rf '%s'", root);
+        return system(command);
+}
+
+static const char *path_of(const char *name)
+{
+        static char path[256];
+
+        snprintf(path, sizeof path, "%s/%s", root, name);
+        return path;
+}
+
+static void put(const char *name, const char *text)
+{
+        assert_int_equal(
+            pw_write_file_atomic(AT_FDCWD, path_of(name), text, strlen(text), 0644, false), 0);
+}
+
+static int load(struct pw_policy **ret, struct pw_refusals *refusals)
+{
+        char etc[256], lib[256], missing[256], baseline[256];
+        const char *dirs[] = {etc, missing, lib, NULL};
+        struct pw_policy_paths paths = {dirs, baseline};
+
+        snprintf(etc, sizeof etc, "%s/etc//", root);
+        snprintf(lib, sizeof lib, "%s/lib", root);
+        snprintf(missing, sizeof missing, "%s/missing", root);
+        snprintf(baseline, sizeof baseline, "%s/baseline.rules", root);
+        return pw_policy_load(&paths, NULL, ret, refusals);
+}
+
+static void test_files_in_order(void **state _unused_)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
+        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
+        static const char *const order[] = {"lib/10-a.rules:1", "etc/20-b.rules:1",
+                                            "lib/70-target.rules:1", "lib/90-z.rules:1",
+                                            "baseline.rules:1"};
+
+        assert_int_equal(mkdir(path_of("etc"), 0755), 0);
+        assert_int_equal(mkdir(path_of("lib"), 0755), 0);
+        put("lib/10-a.rules", "allow tcp 10");
+        put("lib/20-b.rules", "this is hidden and therefore not refused");
+        put("etc/20-b.rules", "allow tcp 20");
+        put("lib/30-masked.rules", "this, too");
+        assert_int_equal(symlink("/dev/null", path_of("etc/30-masked.rules")), 0);
+        put("target", "allow tcp 70");
+        assert_int_equal(symlink("../target", path_of("lib/70-target.rules")), 0);
+        put("lib/90-z.rules", "allow tcp 90");
+        put("etc/.10-hidden.rules", "no");
+        put("etc/50-a.rules~", "no");
+        put("etc/50-a.rules.swp", "no");
+        put("etc/.rules", "no");
+        put("baseline.rules", "allow tcp 99");
+        assert_int_equal(load(&policy, &refusals), 0);
+        assert_int_equal(pw_policy_count(policy), PW_ELEMENTS(order));
+        for (size_t i = 0; i < PW_ELEMENTS(order); i++)
+                assert_string_equal(pw_policy_rule(policy, i).place, path_of(order[i]));
+}
+
+/* One bad thing at a time, each named, and nothing loaded. */
+static void assert_load_refused(const char *name, const char *words)
+{
+        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
+        struct pw_policy *policy = (struct pw_policy *)&refusals;
+
+        assert_int_equal(load(&policy, &refusals), 1);
+        assert_null(policy);
+        assert_int_equal(refusals.total, 1);
+        if (!strstr(refusals.items[0], path_of(name)) || !strstr(refusals.items[0], words))
+                fail_msg("%s", refusals.items[0]);
+        unlink(path_of(name));
+        rmdir(path_of(name));
+}
+
+static void test_bad_files(void **state _unused_)
+{
+        static char large[PW_RULE_FILE_MAX + 2];
+
+        put("etc/60-bad.rules", "allow tcp 80\nallow tcp");
+        assert_load_refused("etc/60-bad.rules", ":2:10: ");
+        mkdir(path_of("etc/60-dir.rules"), 0755);
+        assert_load_refused("etc/60-dir.rules", "is a directory; expected a file");
+        mkfifo(path_of("etc/60-fifo.rules"), 0644);
+        assert_load_refused("etc/60-fifo.rules", "is not a plain file");
+        assert_int_equal(symlink("nowhere", path_of("etc/60-link.rules")), 0);
+        assert_load_refused("etc/60-link.rules", "cannot be read: No such file");
+        memset(large, '#', sizeof large - 1);
+        put("etc/60-large.rules", large);
+        assert_load_refused("etc/60-large.rules", "1 MiB");
+        if (geteuid() != 0) {
+                put("etc/60-secret.rules", "allow tcp 1");
+                chmod(path_of("etc/60-secret.rules"), 0);
+                assert_load_refused("etc/60-secret.rules", "cannot be read: Permission denied");
+        }
+}
+
+static void test_bad_places(void **state _unused_)
+{
+        unlink(path_of("baseline.rules"));
+        mkdir(path_of("baseline.rules"), 0755);
+        assert_load_refused("baseline.rules", "is a directory");
+        put("missing", "a file where a directory should be");
+        assert_load_refused("missing", "cannot be read: Not a directory");
+}
+
+static void test_nothing_there(void **state _unused_)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
+        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
+        struct pw_policy_paths paths = {NULL, "/nonexistent/baseline.rules"};
+
+        assert_int_equal(pw_policy_load(&paths, NULL, &policy, &refusals), 0);
+        assert_int_equal(pw_policy_count(policy), 0);
+        assert_int_equal(judge(policy, (struct sample){0}).verdict, PW_UNEXPECTED);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_verdicts),
+            cmocka_unit_test(test_protocols_and_ports),
+            cmocka_unit_test(test_addresses),
+            cmocka_unit_test(test_names),
+            cmocka_unit_test(test_user_unit),
+            cmocka_unit_test(test_executables),
+            cmocka_unit_test(test_temporary),
+            cmocka_unit_test(test_kernel),
+            cmocka_unit_test(test_namespaces),
+            cmocka_unit_test(test_until),
+            cmocka_unit_test(test_info),
+            cmocka_unit_test(test_shadowed),
+            cmocka_unit_test(test_shadowed_is_sound),
+            cmocka_unit_test(test_refused_as_a_whole),
+            cmocka_unit_test(test_refusals_are_bounded),
+            cmocka_unit_test(test_too_many_rules),
+            cmocka_unit_test(test_files_in_order),
+            cmocka_unit_test(test_bad_files),
+            cmocka_unit_test(test_bad_places),
+            cmocka_unit_test(test_nothing_there),
+        };
+
+        return cmocka_run_group_tests(tests, make_root, remove_root);
+}

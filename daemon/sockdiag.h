@@ -26,24 +26,25 @@ enum {
 
 /* Dumps TCP listeners and unconnected UDP sockets into `snapshot` (appended, with one part for each
  * protocol in `what`). Returns 0 when all parts are complete; 1 when a part is not: it is marked
- * so, `pw_sockdiag_error()` says why; -ENOMEM. Allocates nothing where the snapshot has room. */
+ * so, `pw_sockdiag_error()` says why; -ENOMEM; -errno of writing the recording that was asked for.
+ * Allocates nothing where the snapshot has room. */
 int pw_sockdiag_dump(struct pw_sockdiag *diag, unsigned what, struct pw_snapshot *snapshot);
 
 /* Why the last dump of the protocol was not complete: a positive errno, 0 when it was (ENOENT: the
  * kernel has no such protocol or its diag module is missing; ENOBUFS: overrun; EINTR: interrupted
- * by changes; EBADMSG: not understood). */
+ * by changes; EBADMSG: not understood; ENODATA: none was made). */
 int pw_sockdiag_error(const struct pw_sockdiag *diag, uint8_t protocol);
 
 /* What an exact lookup proves about one socket. */
 enum pw_proof {
-        PW_PROOF_ALIVE,   /* it is there */
-        PW_PROOF_GONE,    /* nothing is left at its endpoint, or another socket has it alone */
-        PW_PROOF_NEITHER, /* its endpoint is held by another socket beside which it may live on
-                           * (SO_REUSEPORT, SO_REUSEADDR), or the kernel gave no answer */
+        PW_PROOF_ALIVE, /* it is there */
+        PW_PROOF_GONE,  /* nothing is left at its endpoint, or an exact list of its port lacks it */
+        PW_PROOF_NEITHER, /* its port is held by so many others (SO_REUSEPORT, SO_REUSEADDR) that no
+                           * exact list could be had, or the kernel gave no answer */
 };
-/* Asks by id and cookie, then, if that is denied, by the endpoint without a cookie. UDP's lookup
- * wants the local address in the remote fields (udp_dump_one() looks it up as a received packet
- * would be). About 3 µs. */
+/* Asks by id and cookie; if that is denied, by the endpoint without a cookie; if another socket is
+ * there, lists the port. About 3 µs a lookup, 15 µs and up a list. A socket that has left its state
+ * (a UDP socket that connected) counts as gone. */
 enum pw_proof pw_sockdiag_prove(struct pw_sockdiag *diag, const struct pw_socket *socket);
 
 /* ---- recordings ---- */

@@ -15,7 +15,7 @@ struct pw_listeners {
         struct pw_listener **items;
         size_t n, capacity;
         struct pw_listener **touched;
-        size_t n_touched, touched_capacity;
+        size_t n_touched, n_taken, touched_capacity;
 };
 
 int pw_listeners_new(struct pw_listeners **ret)
@@ -142,9 +142,11 @@ struct pw_listener *pw_listeners_next_touched(struct pw_listeners *listeners)
 {
         struct pw_listener *listener;
 
-        if (listeners->n_touched == 0)
+        if (listeners->n_taken == listeners->n_touched) {
+                listeners->n_touched = listeners->n_taken = 0;
                 return NULL;
-        listener = listeners->touched[--listeners->n_touched];
+        }
+        listener = listeners->touched[listeners->n_taken++];
         listener->touched = false;
         return listener;
 }

@@ -58,7 +58,7 @@ enum pw_listener_change pw_listener_change(const struct pw_listener *listener);
 /* Sets what is published from now on: takes over the reference to `record`. */
 void pw_listener_publish(struct pw_listener *listener, struct pw_record *record, uint64_t now_usec);
 
-/* Takes one listener off the list of touched ones; NULL when none is left. */
+/* Takes the listener that was touched first off the list; NULL when none is left. */
 struct pw_listener *pw_listeners_next_touched(struct pw_listeners *listeners);
 /* Puts it there, to be looked at again (a rule has changed). */
 int pw_listeners_touch(struct pw_listeners *listeners, struct pw_listener *listener);

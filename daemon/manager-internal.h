@@ -12,6 +12,7 @@
 
 #include "daemon/alert.h"
 #include "daemon/attribution.h"
+#include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/journal.h"
 #include "daemon/listeners.h"
@@ -65,6 +66,7 @@ enum chore {
         CHORE_RELOAD,
         CHORE_RULE_ENDS,
         CHORE_REQUIRED,
+        CHORE_BOOT, /* ask whether the host has finished booting */
         CHORE_LEARNED,
         CHORE_PAST, /* settle what an earlier run left open, clients too */
         CHORE_LIMITS,
@@ -83,6 +85,7 @@ struct pw_manager {
 
         sd_event *event;
         sd_event_source *poll_timer, *chore_timer;
+        struct pw_bus *bus; /* NULL: nothing to ask */
         sd_event_source **watches; /* inotify, one a rules directory; NULL where it is missing */
         size_t n_watches;
         uint64_t due[CHORE_COUNT], armed_usec;
@@ -111,7 +114,9 @@ struct pw_manager {
 
         struct required_port *required;
         size_t n_required, required_capacity;
-        bool learning;       /* the baseline is still to be written */
+        bool learning;       /* the baseline is still to be written … */
+        bool booting;        /* … once the host has finished booting */
+        unsigned boot_asked;
         char *baseline_text; /* learned, but could not be written to its file */
         char *baseline_path;
         char rules_error[PW_REFUSAL_MAX];
@@ -173,6 +178,7 @@ int manager_reload(struct pw_manager *m, bool forced);
 int manager_rule_ended(struct pw_manager *m);
 int manager_watch_rules(struct pw_manager *m);
 int manager_learn(struct pw_manager *m);
+int manager_learn_init(struct pw_manager *m);
 int manager_check_required(struct pw_manager *m, uint64_t now_usec);
 
 /* manager-status.c */

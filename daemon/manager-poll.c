@@ -327,7 +327,7 @@ static int first_look_done(struct pw_manager *m, uint64_t now_usec)
         if (m->ready || !is_trustworthy(m, &m->looks[LOOK_MAIN].before))
                 return 0;
         m->ready = true;
-        if (m->learning && m->due[CHORE_LEARNED] == PW_USEC_INFINITY) {
+        if (m->learning && !m->booting) {
                 r = manager_learn(m);
                 if (r < 0)
                         return r;

@@ -9,11 +9,16 @@
 
 #include <portwatch/paths.h>
 
+#include <systemd/sd-daemon.h>
+
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
+#define BOOT_ASK_USEC (5 * PW_USEC_PER_SEC)
+#define BOOT_ASKS_MAX 6 /* without an answer */
+#define BOOT_SETTLE_USEC PW_USEC_PER_MINUTE
 #define RELOAD_DEBOUNCE_USEC (200 * PW_USEC_PER_MSEC)
 #define WATCH_MASK                                                                                 \
         (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |   \
@@ -228,13 +233,42 @@ int manager_learn(struct pw_manager *m)
         pw_records_done(&records);
         if (r == -ENOMEM)
                 return r;
-        m->learning = false;
+        m->learning = m->booting = false;
         r = load(m, &policy);
         if (r == 0)
                 r = adopt(m, policy);
         if (r < 0)
                 return r;
         return m->ready ? manager_rejudge(m) : 0;
+}
+
+/* While the host boots, services open their ports one after the other: what is learned then would be a
+ * part of it. So learning goes on until systemd says that it has finished, and a little longer. */
+static void on_boot(void *userdata, enum pw_boot boot)
+{
+        struct pw_manager *m = userdata;
+        uint64_t now_usec = pw_now_boottime();
+
+        if (boot == PW_BOOT_UNDER_WAY || (boot == PW_BOOT_UNKNOWN && m->boot_asked < BOOT_ASKS_MAX)) {
+                m->booting = true;
+                (void)manager_schedule_now(m, CHORE_BOOT, now_usec + BOOT_ASK_USEC);
+                return;
+        }
+        if (!m->ready)
+                m->booting = false; /* the first look learns */
+        else if (m->boot_asked <= 1 || boot == PW_BOOT_UNKNOWN)
+                (void)manager_schedule_now(m, CHORE_LEARNED, now_usec);
+        else
+                (void)manager_schedule_now(m, CHORE_LEARNED, now_usec + BOOT_SETTLE_USEC);
+}
+
+int manager_learn_init(struct pw_manager *m)
+{
+        if (!m->learning || sd_booted() <= 0)
+                return 0;
+        m->booting = true;
+        manager_schedule(m, CHORE_BOOT, 0);
+        return pw_bus_new(m->event, on_boot, m, &m->bus);
 }
 
 /* ---- required ports ---- */

@@ -98,6 +98,13 @@ static int chore_rule_ends(struct pw_manager *m, uint64_t now_usec _unused_)
         return manager_rule_ended(m);
 }
 
+static int chore_boot(struct pw_manager *m, uint64_t now_usec _unused_)
+{
+        m->boot_asked++;
+        pw_bus_ask_boot(m->bus);
+        return 0;
+}
+
 static int chore_learned(struct pw_manager *m, uint64_t now_usec _unused_)
 {
         return manager_learn(m);
@@ -147,6 +154,7 @@ static int (*const chores[CHORE_COUNT])(struct pw_manager *m, uint64_t now_usec)
     [CHORE_RELOAD] = chore_reload,
     [CHORE_RULE_ENDS] = chore_rule_ends,
     [CHORE_REQUIRED] = manager_check_required,
+    [CHORE_BOOT] = chore_boot,
     [CHORE_LEARNED] = chore_learned,
     [CHORE_PAST] = chore_past,
     [CHORE_LIMITS] = manager_sum_up,
@@ -445,6 +453,8 @@ static int set_up(struct pw_manager *m)
         if (r == 0)
                 r = manager_rules_init(m);
         if (r == 0)
+                r = manager_learn_init(m);
+        if (r == 0)
                 r = manager_store_open(m);
         if (r == 0)
                 r = manager_watch_rules(m);
@@ -513,6 +523,7 @@ void pw_manager_free(struct pw_manager *m)
         free(m->watches);
         sd_event_source_disable_unref(m->poll_timer);
         sd_event_source_disable_unref(m->chore_timer);
+        pw_bus_free(m->bus);
         sd_event_unref(m->event);
         pw_journal_free(m->journal);
         pw_writes_done(&m->writes);

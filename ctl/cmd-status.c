@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* status: how the daemon is. One line a fact, and of blind spots also what would lift them. */
+
+#include "ctl/ctl.h"
+#include "ctl/terminal.h"
+
+#include <portwatch/paths.h>
+#include <portwatch/text.h>
+
+#include <json-c/json.h>
+
+static double per(uint64_t sum, uint64_t n)
+{
+        return n > 0 ? (double)sum / (double)n : 0.0;
+}
+
+static char *format_ago(char *buffer, size_t size, uint64_t then_usec, uint64_t now_usec)
+{
+        char span[PW_SPAN_MAX];
+
+        if (then_usec == 0)
+                snprintf(buffer, size, "never");
+        else
+                snprintf(buffer, size, "%s ago",
+                         pw_format_age(span, sizeof span,
+                                       now_usec > then_usec ? now_usec - then_usec : 0));
+        return buffer;
+}
+
+static void print_polls(const struct pw_status *status, uint64_t now_usec)
+{
+        char interval[PW_SPAN_MAX], ago[PW_SPAN_MAX + 8];
+
+        printf("Engine    %s, every %s\n", status->engine,
+               pw_format_span(interval, sizeof interval, status->interval_usec));
+        printf("Last look %s; %llu looks, %llu of them unchanged, %llu incomplete\n",
+               format_ago(ago, sizeof ago, status->last_poll_usec, now_usec),
+               (unsigned long long)status->polls, (unsigned long long)status->unchanged_polls,
+               (unsigned long long)status->incomplete_polls);
+        printf("Cost      %.0f µs CPU a look, %.1f µs an unchanged one\n",
+               per(status->poll_cpu_usec, status->polls),
+               per(status->unchanged_cpu_nsec, status->unchanged_polls) / 1000.0);
+}
+
+static void print_store(const struct pw_status *status)
+{
+        char bytes[PW_SIZE_MAX];
+
+        printf("History   %s; %s, %s\n", status->store_state, status->store_path,
+               pw_format_size(bytes, sizeof bytes, status->store_bytes));
+        if (status->writes_waiting > 0 || status->journal_waiting > 0)
+                printf("Waiting   %llu writes to the history, %llu entries to the journal\n",
+                       (unsigned long long)status->writes_waiting,
+                       (unsigned long long)status->journal_waiting);
+}
+
+static void print_losses(const struct pw_status *status)
+{
+        if (status->events_lost + status->alerts_suppressed + status->rows_folded > 0)
+                printf("Limits    %llu events lost, %llu alerts summed up, %llu rows folded\n",
+                       (unsigned long long)status->events_lost,
+                       (unsigned long long)status->alerts_suppressed,
+                       (unsigned long long)status->rows_folded);
+        for (size_t i = 0; i < status->n_blind_spots; i++) {
+                const struct pw_blind_spot *spot = &status->blind_spots[i];
+
+                pw_print_wrapped(i == 0 ? "Blind to" : "", 10, spot->what);
+                if (spot->lift[0])
+                        pw_print_wrapped("", 12, spot->lift);
+        }
+}
+
+static void print_text(const struct pw_ctl *ctl, const struct pw_status *status, bool alive)
+{
+        char age[PW_SPAN_MAX + 8], rss[PW_SIZE_MAX];
+
+        if (alive)
+                printf("portwatchd %s is running (pid %d), started %s, %s of memory\n",
+                       status->version, (int)status->pid,
+                       format_ago(age, sizeof age, status->started_usec, ctl->now_usec),
+                       pw_format_size(rss, sizeof rss, status->rss_bytes));
+        else
+                printf("portwatchd %s is not running; last sign %s\n", status->version,
+                       format_ago(age, sizeof age, status->written_usec, ctl->now_usec));
+        printf("Open      %llu listeners on %llu sockets, %llu unexpected, %llu open alerts\n",
+               (unsigned long long)status->listeners, (unsigned long long)status->sockets,
+               (unsigned long long)status->unexpected, (unsigned long long)status->alerts_open);
+        print_polls(status, ctl->now_usec);
+        if (status->rules_error[0])
+                printf("Rules     %llu from before in force: %s\n",
+                       (unsigned long long)status->rules, status->rules_error);
+        else
+                printf("Rules     %llu\n", (unsigned long long)status->rules);
+        print_store(status);
+        print_losses(status);
+}
+
+/* ---- JSON ---- */
+
+static struct json_object *blind_spots_json(const struct pw_status *status)
+{
+        struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; array && i < status->n_blind_spots; i++) {
+                struct json_object *item = json_object_new_object();
+
+                if (!item)
+                        break;
+                json_object_object_add(item, "what",
+                                       json_object_new_string(status->blind_spots[i].what));
+                json_object_object_add(item, "lift",
+                                       json_object_new_string(status->blind_spots[i].lift));
+                json_object_array_add(array, item);
+        }
+        return array;
+}
+
+static struct json_object *store_json(const struct pw_status *status)
+{
+        struct json_object *store = json_object_new_object();
+
+        if (!store)
+                return NULL;
+        json_object_object_add(store, "path", json_object_new_string(status->store_path));
+        json_object_object_add(store, "bytes", json_object_new_uint64(status->store_bytes));
+        json_object_object_add(store, "wal_bytes", json_object_new_uint64(status->store_wal_bytes));
+        json_object_object_add(store, "state", json_object_new_string(status->store_state));
+        return store;
+}
+
+static int print_json(const struct pw_ctl *ctl, const struct pw_status *status, bool alive)
+{
+        const struct {
+                const char *key;
+                uint64_t number;
+        } numbers[] = {
+            {"interval_usec", status->interval_usec},
+            {"polls", status->polls},
+            {"unchanged_polls", status->unchanged_polls},
+            {"incomplete_polls", status->incomplete_polls},
+            {"poll_cpu_usec", status->poll_cpu_usec},
+            {"poll_wall_usec", status->poll_wall_usec},
+            {"unchanged_cpu_nsec", status->unchanged_cpu_nsec},
+            {"proc_reads", status->proc_reads},
+            {"db_writes", status->db_writes},
+            {"rss_bytes", status->rss_bytes},
+            {"sockets", status->sockets},
+            {"listeners", status->listeners},
+            {"unexpected", status->unexpected},
+            {"alerts_open", status->alerts_open},
+            {"events_lost", status->events_lost},
+            {"alerts_suppressed", status->alerts_suppressed},
+            {"rows_folded", status->rows_folded},
+            {"writes_waiting", status->writes_waiting},
+            {"journal_waiting", status->journal_waiting},
+            {"rules", status->rules},
+        };
+        struct json_object *object = pw_json_new();
+
+        if (!object)
+                return pw_ctl_no_memory();
+        json_object_object_add(object, "alive", json_object_new_boolean(alive));
+        json_object_object_add(object, "version", json_object_new_string(status->version));
+        json_object_object_add(object, "pid", json_object_new_int(status->pid));
+        json_object_object_add(object, "started", pw_time_json(status->started_usec));
+        json_object_object_add(object, "written", pw_time_json(status->written_usec));
+        json_object_object_add(object, "last_poll", pw_time_json(status->last_poll_usec));
+        json_object_object_add(object, "engine", json_object_new_string(status->engine));
+        for (size_t i = 0; i < PW_ELEMENTS(numbers); i++)
+                json_object_object_add(object, numbers[i].key,
+                                       json_object_new_uint64(numbers[i].number));
+        json_object_object_add(object, "rules_error",
+                               status->rules_error[0] ? json_object_new_string(status->rules_error)
+                                                      : NULL);
+        json_object_object_add(object, "store", store_json(status));
+        json_object_object_add(object, "blind_spots", blind_spots_json(status));
+        pw_json_print(stdout, object, ctl->json == PW_JSON_PRETTY);
+        return 0;
+}
+
+int pw_ctl_status(struct pw_ctl *ctl)
+{
+        struct pw_status status;
+        bool alive = false;
+        int code = 0, r = pw_status_read(ctl->run_dir, &status, &alive);
+
+        if (r == -EACCES)
+                return pw_ctl_fail(PW_EXIT_NOT_PERMITTED, "may not read %s/%s", ctl->run_dir,
+                                   PW_STATUS_FILE);
+        if (r < 0 && r != -ENOENT && !alive)
+                return pw_ctl_fail(PW_EXIT_FAILED, "%s/%s cannot be read: %s", ctl->run_dir,
+                                   PW_STATUS_FILE, strerror(-r));
+        if (r < 0)
+                status = (struct pw_status){0};
+        if (ctl->json != PW_JSON_OFF)
+                code = print_json(ctl, &status, alive);
+        else if (r == -ENOENT)
+                printf("portwatchd has never run here. Start it: systemctl start portwatchd\n");
+        else
+                print_text(ctl, &status, alive);
+        return code != 0 ? code : alive ? PW_EXIT_DONE : PW_EXIT_FAILED;
+}

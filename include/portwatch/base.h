@@ -28,7 +28,7 @@
 
 /* Runs a destructor when the variable leaves its scope: `_cleanup_(pw_freep) char *p = NULL;` */
 #define _cleanup_(function) __attribute__((cleanup(function)))
-#define _printf_(format, first) __attribute__((format(printf, format, first)))
+#define _printf_(position, first) __attribute__((format(printf, position, first)))
 #define _unused_ __attribute__((unused))
 
 /* Hands a pointer (or descriptor) on and leaves nothing behind for the destructor. */

@@ -9,14 +9,19 @@
 
 /* ---- filters: the same for history, list and scan ---- */
 
-/* `80`, `:80`, `tcp/80`, `80-90`, `tcp/80-90`, `http`, and `tcp udp range= service= user= unit=
- * exe= scope= netns= verdict= container= address= reason=`. The same key twice means or, different
- * keys mean and. Globs in user, unit, exe, service, netns and container. */
+/* `80`, `:80`, `tcp/80`, `80-90`, `tcp/80-90`, `http`, lists of these with commas, and `tcp udp
+ * range= service= user= unit= user_unit= exe= scope= netns= verdict= container= address= reason=`.
+ * The same key twice means or, different keys mean and. Globs in user, unit, user_unit, exe,
+ * service, netns and container; lists with commas in the others. */
 struct pw_filter;
 
 int pw_filter_new(struct pw_filter **ret); /* matches everything; 0 or -ENOMEM */
 void pw_filter_free(struct pw_filter *filter);
 PW_DEFINE_CLEANUP(struct pw_filter *, pw_filter_free)
+
+struct pw_services;
+/* Names of services beyond IANA's, for words added from now on and for matching; borrowed. */
+void pw_filter_set_services(struct pw_filter *filter, const struct pw_services *services);
 
 /* Adds one word as typed. 0; -EINVAL with a sentence in `error` that names the word, what is wrong,
  * and what was expected (clean text). */

@@ -57,8 +57,14 @@ enum {
 /* Opens or makes the store in the directory `path`, migrates it, and takes what is needed to write.
  * `ret_moved` receives the new name of an unusable file with PW_STORE_REPLACED (NULL otherwise).
  * Returns 0; PW_STORE_REPLACED; -EPROTO: made by a newer version (`*ret_schema` says which);
- * -EROFS, -EACCES, -ENOSPC, -EIO …: not usable now; nothing is moved aside for these. */
+ * -EROFS, -EACCES, -ENOSPC, -EIO, -EBUSY …: not usable now; nothing is moved aside for these. */
 int pw_store_open(const char *path, struct pw_store **ret, char **ret_moved, int *ret_schema);
+
+/* Moves the file (and its -wal and -shm) aside, under a name with a time stamp: after -EBADMSG from
+ * an open store, which must be closed first. `*ret_moved` is the new name, NULL where there was no
+ * file. 0 or -errno. */
+int pw_store_set_aside(const char *path, char **ret_moved);
+
 void pw_store_close(struct pw_store *store);
 PW_DEFINE_CLEANUP(struct pw_store *, pw_store_close)
 
@@ -66,7 +72,8 @@ PW_DEFINE_CLEANUP(struct pw_store *, pw_store_close)
  * heartbeat. With n == 0 only the heartbeat. Writes that no longer make sense (a close of an
  * interval that is not open, an open of one that is) are harmless: an OPEN of an open interval
  * counts as CHANGE, the others as nothing.
- * Returns 0, PW_STORE_BUSY, or -errno (-ENOSPC, -EIO, -EROFS, -EBADMSG: corrupt). */
+ * Returns 0, PW_STORE_BUSY, or -errno (-ENOSPC, -EIO, -EROFS, -EBADMSG: corrupt, -ESTALE: the file
+ * was moved or deleted, close and open again). */
 int pw_store_apply(struct pw_store *store, const struct pw_writes *writes, uint64_t now_usec);
 
 /* What an earlier run left, to go on from. */
@@ -97,5 +104,5 @@ int pw_store_checkpoint(struct pw_store *store);
 /* Bytes of file and WAL. */
 uint64_t pw_store_bytes(struct pw_store *store, uint64_t *ret_wal_bytes);
 
-/* SQLite's words for the last error, clean text, valid until the next call. */
+/* SQLite's words for the last error of an open store, clean text, valid until the next call. */
 const char *pw_store_error(struct pw_store *store);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Forgetting, in small steps, each one transaction.
+ *
+ * First what is older than asked for, then, while the file is too large, from the owner with most
+ * rows: a noisy program pushes out its own history, not that of others. Alerts, and the intervals
+ * in which they were raised, go last; what is open never goes. */
+
+#include "core/store-internal.h"
+
+/* Free pages are given back to the file system when they are worth it: they are used again. */
+#define FREE_PAGES_KEPT 256
+#define VACUUM_STEP "PRAGMA incremental_vacuum(256)"
+
+struct pages {
+        int64_t all, free, size;
+};
+
+static int count_pages(struct pw_store *store, struct pages *ret)
+{
+        int r = pw_sql_number(store->db, "PRAGMA page_count", &ret->all);
+
+        if (r == 0)
+                r = pw_sql_number(store->db, "PRAGMA freelist_count", &ret->free);
+        if (r == 0)
+                r = pw_sql_number(store->db, "PRAGMA page_size", &ret->size);
+        return r;
+}
+
+static bool too_large(struct pages pages, uint64_t max_bytes)
+{
+        return max_bytes > 0 && (uint64_t)((pages.all - pages.free) * pages.size) > max_bytes;
+}
+
+/* Runs one DELETE with a bound and takes what it deleted from *left. */
+static int forget(struct pw_call *call, unsigned *left)
+{
+        int changes, r;
+
+        pw_call_int(call, *left);
+        r = pw_call_run(call, &changes);
+        if (r == 0)
+                *left -= PW_MIN((unsigned)changes, *left);
+        return r;
+}
+
+static int forget_old(struct pw_store *store, uint64_t before_usec, unsigned *left)
+{
+        /* Alerts before intervals: without its alert, an interval is as any other. */
+        static const enum pw_sql steps[] = {PW_SQL_PRUNE_OLD_EVENTS, PW_SQL_PRUNE_OLD_ALERTS,
+                                            PW_SQL_PRUNE_OLD_INTERVALS};
+
+        for (size_t i = 0; i < PW_ELEMENTS(steps) && *left > 0; i++) {
+                struct pw_call call = pw_call(store, steps[i]);
+                int r;
+
+                pw_call_time(&call, before_usec);
+                r = forget(&call, left);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Forgets the oldest of the owner with most rows. 1; 0: no owner has any; -errno. */
+static int forget_of_largest(struct pw_store *store, unsigned *left)
+{
+        struct pw_call call = pw_call(store, PW_SQL_PRUNE_LARGEST_OWNER);
+        unsigned before = *left;
+        int64_t owner;
+        int r = pw_call_number(&call, &owner);
+
+        if (r <= 0)
+                return r;
+        call = pw_call(store, PW_SQL_PRUNE_OWNER_INTERVALS);
+        pw_call_int(&call, owner);
+        r = forget(&call, left);
+        if (r < 0 || *left == 0)
+                return r < 0 ? r : 1;
+        call = pw_call(store, PW_SQL_PRUNE_OWNER_EVENTS);
+        pw_call_int(&call, owner);
+        r = forget(&call, left);
+        return r < 0 ? r : *left < before;
+}
+
+static int forget_more(struct pw_store *store, uint64_t max_bytes, unsigned *left)
+{
+        struct pages pages;
+        int r = 0;
+
+        while (*left > 0 && r >= 0) {
+                unsigned before = *left;
+
+                r = count_pages(store, &pages);
+                if (r < 0 || !too_large(pages, max_bytes))
+                        return r;
+                r = forget_of_largest(store, left);
+                if (r == 0) {
+                        struct pw_call call = pw_call(store, PW_SQL_PRUNE_ALERTS);
+
+                        r = forget(&call, left);
+                        if (r < 0 || *left == before)
+                                return r; /* all that is left is open */
+                }
+        }
+        return PW_MIN(r, 0);
+}
+
+/* Gives free pages back. 1: there are more to give; 0; -errno. */
+static int shrink(struct pw_store *store)
+{
+        struct pages pages;
+        int r = count_pages(store, &pages);
+
+        if (r < 0 || pages.free <= FREE_PAGES_KEPT)
+                return r;
+        r = pw_sql_exec(store->db, VACUUM_STEP);
+        if (r == 0)
+                r = count_pages(store, &pages);
+        return r < 0 ? r : pages.free > FREE_PAGES_KEPT;
+}
+
+static int prune(struct pw_store *store, uint64_t before_usec, uint64_t max_bytes,
+                 unsigned max_rows)
+{
+        unsigned left = max_rows;
+        int r = forget_old(store, before_usec, &left);
+
+        if (r == 0 && left < max_rows)
+                r = pw_store_meta_set(store, PW_META_FORGOTTEN, (int64_t)before_usec);
+        if (r == 0)
+                r = forget_more(store, max_bytes, &left);
+        if (r == 0)
+                r = shrink(store);
+        return r < 0 ? r : r > 0 || (max_rows > 0 && left == 0);
+}
+
+int pw_store_prune(struct pw_store *store, uint64_t before_usec, uint64_t max_bytes,
+                   unsigned max_rows)
+{
+        int r = pw_store_begin(store);
+
+        if (r == 0)
+                r = prune(store, before_usec, max_bytes, max_rows);
+        return pw_store_end(store, r);
+}

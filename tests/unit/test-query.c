@@ -1,0 +1,813 @@
+/* SPDX-License-Identifier: MIT */
+/* The reader: answers compared with a plain search through all intervals, files in every state that
+ * a writer may leave, readers that may not write, and files that lie. */
+
+#include "tests/unit/store-fixture.h"
+
+#include <portwatch/text.h>
+
+#include <grp.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#define DAY PW_USEC_PER_DAY
+
+/* ---- what comes back is what was written ---- */
+
+static void test_record_comes_back(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *in = make_record(443, "a");
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+        struct pw_records records = {0};
+        const struct pw_record *out;
+
+        strcpy(in->device, "eth0");
+        free(in->netns);
+        in->netns = strdup("docker:web");
+        in->ephemeral = true;
+        in->owner->user_unit = strdup("x.service");
+        in->owner->container = strdup("docker:web");
+        in->owner->traits = PW_TRAIT_MEMFD | PW_TRAIT_FOREIGN_ROOT;
+        in->owner->unknown = PW_UNKNOWN_HIDDEN;
+        in->opened_how = PW_HOW_FIRST_LOOK;
+        pw_record_identify(in);
+        in->alert_id = 17;
+        in->reasons = PW_REASON_SUSPICIOUS | PW_REASON_UNEXPECTED;
+        in->raised_usec = T0 + 1;
+        in->alert_count = 2;
+        add(fixture, PW_WRITE_OPEN, in, T0);
+        add(fixture, PW_WRITE_ALERT, in, T0 + 1);
+        add(fixture, PW_WRITE_DELIVERED, in, T0 + 2);
+        apply(fixture, T0 + 100);
+
+        query = open_query(fixture);
+        assert_int_equal(pw_query_open_at(query, NULL, 0, &records), 0);
+        assert_int_equal(records.n, 1);
+        out = records.items[0];
+        assert_string_equal(out->listener_id, in->listener_id);
+        assert_string_equal(out->netns, "docker:web");
+        assert_int_equal(out->protocol, PW_TCP);
+        assert_int_equal(out->port, 443);
+        assert_string_equal(out->address_text, "0.0.0.0");
+        assert_string_equal(out->device, "eth0");
+        assert_int_equal(out->scope, PW_SCOPE_ANY);
+        assert_int_equal(out->range, PW_RANGE_WELL_KNOWN);
+        assert_true(out->ephemeral);
+        assert_string_equal(out->service, "https");
+        assert_int_equal(out->sockets, 2);
+        assert_int_equal(out->cookie, in->cookie);
+        assert_int_equal(out->verdict, PW_UNEXPECTED);
+        assert_string_equal(out->rule, in->rule);
+        assert_int_equal(out->opened_usec, T0);
+        assert_int_equal(out->opened_how, PW_HOW_FIRST_LOOK);
+        assert_int_equal(out->last_seen_usec, T0 + 100);
+        assert_int_equal(out->closed_usec, 0);
+        assert_int_equal(out->closed_how, PW_HOW_NONE);
+        assert_int_equal(out->alert_id, 17);
+        assert_int_equal(out->reasons, in->reasons);
+        assert_int_equal(out->raised_usec, T0 + 1);
+        assert_int_equal(out->delivered_usec, T0 + 2);
+        assert_int_equal(out->resolved_usec, 0);
+        assert_int_equal(out->alert_count, 2);
+        assert_int_equal(out->owner->uid, 1000);
+        assert_string_equal(out->owner->user, "a");
+        assert_string_equal(out->owner->exe, "/usr/bin/server");
+        assert_string_equal(out->owner->unit, "server.service");
+        assert_string_equal(out->owner->user_unit, "x.service");
+        assert_string_equal(out->owner->container, "docker:web");
+        assert_int_equal(out->owner->traits, in->owner->traits);
+        assert_int_equal(out->owner->unknown, PW_UNKNOWN_HIDDEN);
+        assert_string_equal(out->owner->comm, "server");
+        assert_string_equal(out->owner->cmdline, "server --port");
+        assert_int_equal(out->owner->n_pids, 2);
+        assert_int_equal(out->owner->n_holders, 5);
+        assert_int_equal(out->owner->pids[0], 4711);
+        assert_int_equal(out->owner->started[0], 123456789012345);
+        assert_int_equal(out->owner->pids[1], INT32_MAX);
+        assert_int_equal(out->owner->started[1], 0);
+        pw_records_done(&records);
+}
+
+/* Unknown stays unknown: NULL, not "". */
+static void test_unknown_comes_back(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *in = make_record(6000, "0");
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+        struct pw_records records = {0};
+        struct pw_owner *owner = in->owner;
+
+        free(owner->exe);
+        free(owner->unit);
+        free(owner->comm);
+        free(owner->cmdline);
+        owner->exe = owner->unit = owner->comm = owner->cmdline = NULL;
+        owner->n_pids = owner->n_holders = 0;
+        owner->unknown = PW_UNKNOWN_NO_HOLDER;
+        assert_int_equal(pw_record_set(&in->rule, NULL), 0);
+        pw_record_identify(in);
+        put(fixture, PW_WRITE_OPEN, in, T0);
+
+        query = open_query(fixture);
+        assert_int_equal(pw_query_history(query, NULL, 0, PW_USEC_INFINITY, 0, &records), 0);
+        assert_int_equal(records.n, 1);
+        owner = records.items[0]->owner;
+        assert_null(owner->exe);
+        assert_null(owner->unit);
+        assert_null(owner->comm);
+        assert_null(owner->cmdline);
+        assert_null(owner->container);
+        assert_int_equal(owner->n_pids, 0);
+        assert_int_equal(owner->n_holders, 0);
+        assert_null(records.items[0]->rule);
+        pw_records_done(&records);
+}
+
+static void test_pids_text(void **state _unused_)
+{
+        static const struct {
+                const char *text;
+                unsigned n;
+        } cases[] = {{"1/2", 1},
+                     {"1/2,3/4", 2},
+                     {"", 0},
+                     {"1", 0},
+                     {"1/", 0},
+                     {"0/1", 0},
+                     {"-1/2", 0},
+                     {"1/2,", 1},
+                     {"1/2,x", 1},
+                     {"2147483648/1", 0},
+                     {"1/2;3/4", 1},
+                     {"1/99999999999999999999", 0},
+                     {"1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1,1/1", 16}};
+
+        for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
+                _cleanup_(pw_owner_unrefp) struct pw_owner *owner = pw_owner_new();
+
+                pw_pids_parse(owner, cases[i].text);
+                if (owner->n_pids != cases[i].n)
+                        fail_msg("'%s': %u pids", cases[i].text, owner->n_pids);
+        }
+}
+
+/* The longest text must fit its buffer, and come back. */
+static void test_pids_longest(void **state _unused_)
+{
+        _cleanup_(pw_owner_unrefp) struct pw_owner *in = pw_owner_new();
+        _cleanup_(pw_owner_unrefp) struct pw_owner *out = pw_owner_new();
+        char text[PW_PIDS_MAX];
+
+        in->n_pids = PW_OWNER_PIDS_MAX;
+        for (unsigned i = 0; i < PW_OWNER_PIDS_MAX; i++) {
+                in->pids[i] = INT32_MAX;
+                in->started[i] = UINT64_MAX;
+        }
+        pw_pids_parse(out, pw_pids_format(text, sizeof text, in));
+        assert_int_equal(out->n_pids, PW_OWNER_PIDS_MAX);
+        assert_memory_equal(out->pids, in->pids, sizeof in->pids);
+        assert_memory_equal(out->started, in->started, sizeof in->started);
+}
+
+/* ---- answers against a plain search ---- */
+
+struct interval {
+        uint16_t port;
+        uint64_t from, to; /* to == 0: open */
+};
+#define INTERVALS 3000
+
+static uint64_t random_state = 1;
+
+static uint64_t random_below(uint64_t bound)
+{
+        random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
+        return (random_state >> 20) % bound;
+}
+
+/* Lengths from microseconds to months, on 150 ports, the last ones of some still open. */
+static void fill(struct fixture *fixture, struct interval *intervals)
+{
+        uint64_t free_at[150] = {0};
+
+        for (size_t i = 0; i < INTERVALS; i++) {
+                const size_t n = random_below(PW_ELEMENTS(free_at));
+                const uint64_t length = random_below(1ULL << random_below(44));
+                _cleanup_(pw_record_unrefp) struct pw_record *record =
+                    make_record((uint16_t)(1000 + n), n % 2 ? "odd" : "even");
+
+                intervals[i].from = UINT64_MAX; /* no interval */
+                if (free_at[n] == UINT64_MAX)
+                        continue; /* that port is open for good */
+                intervals[i].port = record->port;
+                intervals[i].from = PW_MAX(free_at[n], T0) + random_below(DAY);
+                intervals[i].to = intervals[i].from + length;
+                free_at[n] = intervals[i].to + 1;
+                record->opened_usec = intervals[i].from;
+                add(fixture, PW_WRITE_OPEN, record, intervals[i].from);
+                if (length > (1ULL << 42)) {
+                        intervals[i].to = 0;
+                        free_at[n] = UINT64_MAX;
+                        continue;
+                }
+                record->closed_usec = intervals[i].to;
+                add(fixture, PW_WRITE_CLOSE, record, intervals[i].to);
+        }
+        apply(fixture, T0 + 300 * DAY);
+}
+
+static bool open_at(const struct interval *interval, uint64_t at)
+{
+        return interval->from != UINT64_MAX && interval->from <= at &&
+               (interval->to == 0 || interval->to > at);
+}
+
+static void test_open_at_any_time(void **state)
+{
+        struct fixture *fixture = *state;
+        static struct interval intervals[INTERVALS];
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+
+        fill(fixture, intervals);
+        query = open_query(fixture);
+        for (int i = 0; i < 400; i++) {
+                const struct interval *some = &intervals[random_below(INTERVALS)];
+                /* Also exactly at an opening, exactly at an end, and right beside these. */
+                const uint64_t at = i % 5 == 0   ? some->from
+                                    : i % 5 == 1 ? some->to
+                                    : i % 5 == 2 ? some->to - 1
+                                    : i % 5 == 3 ? some->from - 1
+                                                 : T0 + random_below(400 * DAY);
+                struct pw_records records = {0};
+                size_t expected = 0;
+
+                if (some->from == UINT64_MAX || at == 0 || at == UINT64_MAX)
+                        continue;
+                for (size_t j = 0; j < INTERVALS; j++)
+                        expected += open_at(&intervals[j], at);
+                assert_int_equal(pw_query_open_at(query, NULL, at, &records), 0);
+                assert_int_equal(records.n, expected);
+                for (size_t j = 1; j < records.n; j++)
+                        assert_true(pw_record_compare(records.items[j - 1], records.items[j]) < 0);
+                pw_records_done(&records);
+        }
+}
+
+static struct pw_filter *make_filter(const char *word)
+{
+        struct pw_filter *filter;
+        char error[512];
+
+        assert_int_equal(pw_filter_new(&filter), 0);
+        if (word && pw_filter_add(filter, word, error, sizeof error) < 0)
+                fail_msg("%s", error);
+        return filter;
+}
+
+static size_t count_overlapping(const struct interval *intervals, struct pw_ports ports,
+                                const char *user, uint64_t since, uint64_t until)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < INTERVALS; i++)
+                n += intervals[i].from != UINT64_MAX &&
+                     pw_ports_contain(ports, intervals[i].port) &&
+                     (!user || (intervals[i].port % 2 != 0) == (strcmp(user, "odd") == 0)) &&
+                     intervals[i].from <= until &&
+                     (intervals[i].to == 0 || intervals[i].to >= since);
+        return n;
+}
+
+/* Filters that go through the port index, through all of them, and through none. */
+static void test_history_any_time(void **state)
+{
+        struct fixture *fixture = *state;
+        static struct interval intervals[INTERVALS];
+        static const struct {
+                const char *word, *user;
+                struct pw_ports ports;
+        } filters[] = {
+            {NULL, NULL, {0, 65535}},
+            {"1007", NULL, {1007, 1007}},
+            {"1007,1003-1007", NULL, {1003, 1007}},
+            {"1000-1200", NULL, {1000, 1200}},
+            {"user=odd", "odd", {0, 65535}},
+            {"2000", NULL, {2000, 2000}},
+            {"user=nobody", NULL, {1, 0}},
+        };
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+
+        fill(fixture, intervals);
+        query = open_query(fixture);
+        for (size_t i = 0; i < 40 * PW_ELEMENTS(filters); i++) {
+                const size_t f = i % PW_ELEMENTS(filters);
+                _cleanup_(pw_filter_freep) struct pw_filter *filter = make_filter(filters[f].word);
+                const uint64_t since = i % 3 ? T0 + random_below(200 * DAY) : 0;
+                const uint64_t until = i % 2 ? since + random_below(30 * DAY) : PW_USEC_INFINITY;
+                struct pw_records all = {0}, some = {0};
+                size_t expected =
+                    count_overlapping(intervals, filters[f].ports, filters[f].user, since, until);
+
+                assert_int_equal(pw_query_history(query, filter, since, until, 0, &all), 0);
+                if (all.n != expected)
+                        fail_msg("%s: %zu, expected %zu", filters[f].word, all.n, expected);
+                for (size_t j = 1; j < all.n; j++)
+                        assert_true(all.items[j - 1]->opened_usec >= all.items[j]->opened_usec);
+                /* With a limit: the first ones of these. */
+                assert_int_equal(pw_query_history(query, filter, since, until, 7, &some), 0);
+                assert_int_equal(some.n, PW_MIN(expected, (size_t)7));
+                for (size_t j = 0; j < some.n; j++)
+                        assert_int_equal(some.items[j]->opened_usec, all.items[j]->opened_usec);
+                pw_records_done(&all);
+                pw_records_done(&some);
+        }
+}
+
+/* A reversed time range has nothing in it; records are appended to what the caller has. */
+static void test_history_edges(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(80, "a");
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+        struct pw_records records = {0};
+
+        put_interval(fixture, record, T0, T0 + 10);
+        query = open_query(fixture);
+        assert_int_equal(pw_query_history(query, NULL, T0 + 5, T0 + 4, 0, &records), 0);
+        assert_int_equal(records.n, 0);
+        assert_int_equal(pw_query_history(query, NULL, T0 + 10, T0 + 10, 0, &records), 0);
+        assert_int_equal(records.n, 1);
+        assert_int_equal(pw_query_history(query, NULL, T0 + 11, PW_USEC_INFINITY, 0, &records), 0);
+        assert_int_equal(records.n, 1);
+        assert_int_equal(pw_query_history(query, NULL, 0, PW_USEC_INFINITY, 0, &records), 0);
+        assert_int_equal(records.n, 2);
+        pw_records_done(&records);
+}
+
+/* ---- alerts ---- */
+
+static void test_alerts(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *one = make_record(81, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *two = make_record(80, "b");
+        _cleanup_(pw_record_unrefp) struct pw_record *missing = make_record(5432, "postgres");
+        _cleanup_(pw_filter_freep) struct pw_filter *filter = make_filter("reason=unexpected");
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+        struct pw_records records = {0};
+
+        one->alert_id = 1;
+        two->alert_id = 2;
+        missing->alert_id = 3;
+        one->reasons = two->reasons = PW_REASON_UNEXPECTED;
+        missing->reasons = PW_REASON_REQUIRED_MISSING;
+        put(fixture, PW_WRITE_OPEN, one, T0);
+        put(fixture, PW_WRITE_ALERT, one, T0);
+        put(fixture, PW_WRITE_OPEN, two, T0);
+        put(fixture, PW_WRITE_ALERT, two, T0);
+        put(fixture, PW_WRITE_CLOSE, one, T0 + 5);
+        put(fixture, PW_WRITE_RESOLVED, one, T0 + 5);
+        put(fixture, PW_WRITE_ALERT, missing, T0 + 6);
+
+        query = open_query(fixture);
+        assert_int_equal(pw_query_alerts(query, NULL, false, &records), 0);
+        assert_int_equal(records.n, 2);
+        assert_int_equal(records.items[0]->alert_id, 3);
+        assert_int_equal(records.items[0]->opened_usec, 0);
+        assert_int_equal(records.items[1]->alert_id, 2);
+        pw_records_done(&records);
+        assert_int_equal(pw_query_alerts(query, NULL, true, &records), 0);
+        assert_int_equal(records.n, 3);
+        assert_int_equal(records.items[2]->alert_id, 1);
+        assert_int_equal(records.items[2]->resolved_usec, T0 + 5);
+        assert_int_equal(records.items[2]->closed_usec, T0 + 5);
+        pw_records_done(&records);
+        assert_int_equal(pw_query_alerts(query, filter, true, &records), 0);
+        assert_int_equal(records.n, 2);
+        pw_records_done(&records);
+
+        assert_int_equal(pw_query_alert(query, 1, &records), 0);
+        assert_int_equal(records.n, 1);
+        pw_records_done(&records);
+        assert_int_equal(pw_query_alert(query, 4, &records), 0);
+        assert_int_equal(pw_query_alert(query, 0, &records), 0);
+        assert_int_equal(pw_query_alert(query, -1, &records), 0);
+        assert_int_equal(records.n, 0);
+
+        /* A resolved alert is no longer on the listener; an open one is. */
+        assert_int_equal(pw_query_history(query, NULL, 0, PW_USEC_INFINITY, 0, &records), 0);
+        assert_int_equal(records.n, 2);
+        assert_int_equal(records.items[0]->alert_id + records.items[1]->alert_id, 2);
+        pw_records_done(&records);
+}
+
+/* What was over before the alert was raised has nothing to do with it. */
+static void test_alert_not_on_earlier_intervals(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(81, "a");
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+        struct pw_records records = {0};
+
+        put_interval(fixture, record, T0, T0 + 5);
+        record->opened_usec = T0 + 10;
+        put(fixture, PW_WRITE_OPEN, record, T0 + 10);
+        record->alert_id = 4;
+        record->reasons = PW_REASON_UNEXPECTED;
+        record->raised_usec = T0 + 10;
+        put(fixture, PW_WRITE_ALERT, record, T0 + 10);
+        query = open_query(fixture);
+        assert_int_equal(pw_query_history(query, NULL, 0, PW_USEC_INFINITY, 0, &records), 0);
+        assert_int_equal(records.n, 2);
+        assert_int_equal(records.items[0]->alert_id, 4);
+        assert_int_equal(records.items[1]->alert_id, 0);
+        pw_records_done(&records);
+}
+
+static void test_info(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(81, "a");
+        struct pw_query_info info;
+        struct pw_query *query = open_query(fixture);
+
+        assert_int_equal(pw_query_info(query, &info), 0);
+        assert_int_equal(info.heartbeat_usec, 0);
+        pw_query_close(query);
+
+        apply(fixture, T0);
+        put_interval(fixture, record, T0 + 1, T0 + 2);
+        apply(fixture, T0 + 50);
+        query = open_query(fixture);
+        assert_int_equal(pw_query_info(query, &info), 0);
+        assert_int_equal(info.schema, PW_STORE_SCHEMA);
+        assert_int_equal(info.heartbeat_usec, T0 + 50);
+        assert_int_equal(info.watching_since_usec, T0);
+        assert_int_equal(info.bytes, pw_store_bytes(fixture->store, NULL));
+        /* What was forgotten is no longer watched; a reader sees that without opening again. */
+        assert_true(pw_store_prune(fixture->store, T0 + 40, 0, 100) >= 0);
+        assert_int_equal(pw_query_info(query, &info), 0);
+        assert_int_equal(info.watching_since_usec, T0 + 40);
+        pw_query_close(query);
+}
+
+/* ---- readers that may not write ---- */
+
+#define READERS_GROUP 65534
+
+/* Takes the right to write from everybody but root, or gives it back to us. */
+static void permit_writing(struct fixture *fixture, bool permit)
+{
+        static const char *const names[] = {"history.db", "history.db-wal", "history.db-shm"};
+        const bool root = geteuid() == 0;
+
+        assert_int_equal(chmod(fixture->dir, permit ? 0700 : 0750 & (root ? 0777 : 0555)), 0);
+        if (root)
+                assert_int_equal(chown(fixture->dir, 0, READERS_GROUP), 0);
+        for (size_t i = 0; i < PW_ELEMENTS(names); i++) {
+                char path[128];
+
+                path_in(fixture, names[i], path);
+                if (access(path, F_OK) < 0)
+                        continue;
+                assert_int_equal(chmod(path, root || permit ? 0640 : 0440), 0);
+                if (root)
+                        assert_int_equal(chown(path, 0, READERS_GROUP), 0);
+        }
+}
+
+static int count_open(struct fixture *fixture)
+{
+        struct pw_records records = {0};
+        struct pw_query *query = NULL;
+        int schema, r = pw_query_open(fixture->dir, &query, &schema);
+
+        if (r == 0)
+                r = pw_query_open_at(query, NULL, 0, &records);
+        if (r == 0)
+                r = (int)records.n;
+        pw_records_done(&records);
+        pw_query_close(query);
+        return r;
+}
+
+/* Counts what is open, as somebody who may read the files (by their group, where we are root) but
+ * change nothing. Returns the count or -errno. */
+static int read_as_group_member(struct fixture *fixture)
+{
+        int status;
+        pid_t pid;
+
+        permit_writing(fixture, false);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                int n;
+
+                if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setgid(READERS_GROUP) < 0 ||
+                                       setuid(READERS_GROUP) < 0))
+                        _exit(255);
+                n = count_open(fixture);
+                _exit(n < 0 ? 128 - n : n);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        permit_writing(fixture, true);
+        return WEXITSTATUS(status) >= 128 ? 128 - WEXITSTATUS(status) : WEXITSTATUS(status);
+}
+
+static void remove_file(struct fixture *fixture, const char *name)
+{
+        char path[128];
+
+        path_in(fixture, name, path);
+        assert_int_equal(unlink(path), 0);
+}
+
+/* A writer in a process of its own, which has opened a listener on `port` and stays. */
+static pid_t start_writer(struct fixture *fixture, uint16_t port)
+{
+        int written[2];
+        char byte;
+        pid_t pid;
+
+        assert_int_equal(pipe(written), 0);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                open_store(fixture, 0);
+                put_open(fixture, port, "a");
+                if (write(written[1], "", 1) == 1)
+                        pause();
+                _exit(1);
+        }
+        close(written[1]);
+        assert_int_equal(read(written[0], &byte, 1), 1);
+        close(written[0]);
+        return pid;
+}
+
+static void kill_writer(pid_t pid)
+{
+        int status;
+
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void test_group_member(void **state)
+{
+        struct fixture *fixture = *state;
+        pid_t writer;
+
+        close_store(fixture);
+        writer = start_writer(fixture, 80);
+        assert_int_equal(read_as_group_member(fixture), 1);
+        kill_writer(writer);
+        /* After a clean stop: -wal and -shm are still there, the WAL is empty. */
+        open_store(fixture, 0);
+        close_store(fixture);
+        assert_true(has_file(fixture, "history.db-shm"));
+        assert_int_equal(read_as_group_member(fixture), 1);
+        /* A copy of the file alone. */
+        remove_file(fixture, "history.db-wal");
+        remove_file(fixture, "history.db-shm");
+        assert_int_equal(read_as_group_member(fixture), 1);
+}
+
+static void test_group_member_after_crash(void **state)
+{
+        struct fixture *fixture = *state;
+
+        put_open(fixture, 80, "a");
+        close_store(fixture);
+        kill_writer(start_writer(fixture, 81));
+        assert_int_equal(read_as_group_member(fixture), 2);
+        /* The index of the WAL got lost: only a private copy can be read, and leaves nothing. */
+        remove_file(fixture, "history.db-shm");
+        assert_int_equal(read_as_group_member(fixture), 2);
+        assert_false(has_file(fixture, "history.db-shm"));
+}
+
+/* ---- what is not a history ---- */
+
+static int try_query(struct fixture *fixture)
+{
+        struct pw_query *query = NULL;
+        int schema = 0, r = pw_query_open(fixture->dir, &query, &schema);
+
+        pw_query_close(query);
+        return r;
+}
+
+static void test_no_history(void **state)
+{
+        struct fixture *fixture = *state;
+        char path[128];
+        struct pw_query *query = NULL;
+        int schema = 0, fd;
+
+        close_store(fixture);
+        assert_int_equal(pw_query_open("/nonexistent/dir", &query, &schema), -ENOENT);
+        path_in(fixture, "history.db", path);
+        unlink(path);
+        assert_int_equal(try_query(fixture), -ENOENT);
+        fd = open(path, O_CREAT | O_WRONLY, 0600);
+        assert_int_equal(try_query(fixture), -ENOENT); /* empty: nothing was ever written */
+        for (int i = 0; i < 3000; i++)
+                assert_int_equal(write(fd, "garbage", 7), 7);
+        close(fd);
+        assert_int_equal(try_query(fixture), -EBADMSG);
+        unlink(path);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(try_query(fixture), -EBADMSG);
+        rmdir(path);
+        assert_int_equal(mkfifo(path, 0600), 0); /* must not wait for a writer */
+        assert_int_equal(try_query(fixture), -EBADMSG);
+}
+
+static void test_other_schema(void **state)
+{
+        struct fixture *fixture = *state;
+        struct pw_query *query = NULL;
+        int schema = 0;
+
+        assert_int_equal(pw_sql_exec(fixture->store->db, "PRAGMA user_version = 99"), 0);
+        assert_int_equal(pw_query_open(fixture->dir, &query, &schema), -EPROTO);
+        assert_int_equal(schema, 99);
+        assert_null(query);
+}
+
+/* A writer that lets nobody in: waited for, but not for long. */
+static void test_locked(void **state)
+{
+        struct fixture *fixture = *state;
+        uint64_t before = pw_now_boottime();
+
+        close_store(fixture);
+        open_store(fixture, 0);
+        assert_int_equal(pw_sql_exec(fixture->store->db,
+                                     "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT"),
+                         0);
+        assert_int_equal(try_query(fixture), -EBUSY);
+        assert_true(pw_now_boottime() - before < 4 * PW_USEC_PER_SEC);
+}
+
+/* A view of a table's name would run what somebody else wrote into it. */
+static void test_views_for_tables(void **state)
+{
+        struct fixture *fixture = *state;
+
+        assert_int_equal(pw_sql_exec(fixture->store->db, "ALTER TABLE word RENAME TO word2;"
+                                                         "CREATE VIEW word AS SELECT * FROM word2"),
+                         0);
+        assert_int_equal(try_query(fixture), -EBADMSG);
+}
+
+/* Cells with nonsense: rows are skipped or made harmless, the others still shown. */
+static void test_hostile_cells(void **state)
+{
+        struct fixture *fixture = *state;
+        static const struct {
+                const char *sql;
+                size_t shown; /* of two */
+        } cases[] = {
+            {"UPDATE listener SET port = 70000", 1},
+            {"UPDATE listener SET port = -1", 1},
+            {"UPDATE listener SET port = 'x'", 1},
+            {"UPDATE listener SET protocol = 9", 1},
+            {"UPDATE listener SET protocol = 262", 1},
+            {"UPDATE listener SET address = 'nowhere'", 1},
+            {"UPDATE listener SET address = x'00ff'", 1},
+            {"UPDATE listener SET key = x'00'", 1},
+            {"UPDATE listener SET key = 7", 1},
+            {"UPDATE listener SET netns = ''", 1},
+            {"UPDATE listener SET netns = char(10, 27) || 'x'", 2},
+            {"UPDATE listener SET device = hex(zeroblob(1000))", 2},
+            {"UPDATE listener SET traits = -1", 2},
+            {"UPDATE interval SET verdict = 99", 2},
+            {"UPDATE interval SET verdict = -1", 2},
+            {"UPDATE interval SET opened_how = 99, closed_how = -7", 2},
+            {"UPDATE interval SET opened = -5, last_seen = 9223372036854775807", 2},
+            {"UPDATE interval SET opened = 'never'", 2},
+            {"UPDATE interval SET pids = '1/2,999999999999/1'", 2},
+            {"UPDATE interval SET pids = x'80808080', holders = -1, sockets = 1e300", 2},
+            {"UPDATE interval SET rule = 12345", 2},
+            {"UPDATE interval SET holder = 12345", 1},
+            {"UPDATE holder SET unknown = 77, uid = -1", 2},
+            {"UPDATE holder SET comm = x'1b5b33316d0aff', cmdline = hex(zeroblob(200000))", 2},
+            {"UPDATE holder SET unit = char(8238) || 'gnp.exe', container = 12", 2},
+            {"UPDATE owner SET user = '', exe = char(0) || 'x'", 2},
+        };
+
+        for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
+                struct pw_records records = {0};
+                struct pw_query *query;
+                char sql[256];
+
+                put_open(fixture, 80, "a");
+                put_open(fixture, 81, "b");
+                snprintf(sql, sizeof sql, "%s WHERE id IN (SELECT min(id) FROM %.8s)", cases[i].sql,
+                         cases[i].sql + strlen("UPDATE "));
+                if (strncmp(cases[i].sql, "UPDATE h", 8) == 0)
+                        strcpy(sql, cases[i].sql); /* both share the holder */
+                else if (strncmp(cases[i].sql, "UPDATE o", 8) == 0)
+                        snprintf(sql, sizeof sql, "%s WHERE user = 'a'", cases[i].sql);
+                if (pw_sql_exec(fixture->store->db, sql) < 0)
+                        fail_msg("%s: %s", sql, pw_store_error(fixture->store));
+
+                query = open_query(fixture);
+                assert_int_equal(pw_query_open_at(query, NULL, 0, &records), 0);
+                if (records.n != cases[i].shown)
+                        fail_msg("%s: %zu records", sql, records.n);
+                for (size_t j = 0; j < records.n; j++) {
+                        const struct pw_record *record = records.items[j];
+
+                        assert_true(record->verdict < PW_VERDICT_COUNT);
+                        assert_true(record->opened_how < PW_HOW_COUNT);
+                        assert_true(record->closed_how < PW_HOW_COUNT);
+                        assert_true(record->owner->unknown < PW_UNKNOWN_COUNT);
+                        assert_true(record->owner->n_pids <= PW_OWNER_PIDS_MAX);
+                        assert_true(record->owner->n_holders >= record->owner->n_pids);
+                        assert_true(strlen(record->owner->user) > 0);
+                        assert_true(pw_text_is_clean(record->netns));
+                        assert_true(pw_text_is_clean(record->device));
+                        assert_true(pw_text_is_clean(record->owner->user));
+                        assert_true(!record->owner->comm || pw_text_is_clean(record->owner->comm));
+                        assert_true(!record->owner->unit || pw_text_is_clean(record->owner->unit));
+                        assert_true(!record->owner->cmdline ||
+                                    strlen(record->owner->cmdline) <= PW_CMDLINE_MAX);
+                }
+                pw_records_done(&records);
+                pw_query_close(query);
+                assert_int_equal(pw_sql_exec(fixture->store->db,
+                                             "DELETE FROM interval; DELETE FROM listener;"
+                                             "DELETE FROM holder; DELETE FROM event"),
+                                 0);
+        }
+}
+
+/* Every answer survives alerts with nonsense. */
+static void test_hostile_alerts(void **state)
+{
+        struct fixture *fixture = *state;
+        struct pw_record *record = make_record(80, "a");
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+        struct pw_records records = {0};
+
+        record->alert_id = 1;
+        record->reasons = PW_REASON_UNEXPECTED;
+        put(fixture, PW_WRITE_OPEN, record, T0);
+        put(fixture, PW_WRITE_ALERT, record, T0);
+        assert_int_equal(pw_sql_exec(fixture->store->db,
+                                     "UPDATE alert SET reasons = -128, raised = 'x',"
+                                     " delivered = -1, count = 1e100, verdict = 'y', pids = NULL"),
+                         -EBADMSG); /* NOT NULL holds */
+        assert_int_equal(pw_sql_exec(fixture->store->db,
+                                     "UPDATE alert SET reasons = -128, raised = -3,"
+                                     " delivered = -1, count = 1e100, verdict = 'y', pids = ','"),
+                         0);
+        query = open_query(fixture);
+        assert_int_equal(pw_query_alerts(query, NULL, true, &records), 0);
+        assert_int_equal(records.n, 1);
+        assert_true(records.items[0]->reasons != 0);
+        assert_int_equal(records.items[0]->reasons >> PW_REASON_COUNT, 0);
+        assert_int_equal(records.items[0]->raised_usec, 0);
+        pw_records_done(&records);
+        assert_int_equal(pw_sql_exec(fixture->store->db, "UPDATE alert SET id = -4"), 0);
+        assert_int_equal(pw_query_alerts(query, NULL, true, &records), 0);
+        assert_int_equal(pw_query_open_at(query, NULL, 0, &records), 0);
+        assert_true(records.n >= 1);
+        pw_records_done(&records);
+        pw_record_unref(record);
+}
+
+#define QUERY_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_pids_text),
+            cmocka_unit_test(test_pids_longest),
+            QUERY_TEST(test_record_comes_back),
+            QUERY_TEST(test_unknown_comes_back),
+            QUERY_TEST(test_open_at_any_time),
+            QUERY_TEST(test_history_any_time),
+            QUERY_TEST(test_history_edges),
+            QUERY_TEST(test_alerts),
+            QUERY_TEST(test_alert_not_on_earlier_intervals),
+            QUERY_TEST(test_info),
+            QUERY_TEST(test_group_member),
+            QUERY_TEST(test_group_member_after_crash),
+            QUERY_TEST(test_no_history),
+            QUERY_TEST(test_other_schema),
+            QUERY_TEST(test_locked),
+            QUERY_TEST(test_views_for_tables),
+            QUERY_TEST(test_hostile_cells),
+            QUERY_TEST(test_hostile_alerts),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: MIT */
+/* The writer: every kind of write, what a second application does, going on after a stop or a
+ * reboot, and forgetting. After each test the books must be right (assert_consistent). */
+
+#include "tests/unit/store-fixture.h"
+
+static int check_and_tear_down(void **state)
+{
+        assert_consistent(*state);
+        return tear_down(state);
+}
+
+static int64_t n_open(struct fixture *fixture)
+{
+        return number(fixture, "SELECT count(*) FROM interval WHERE closed IS NULL");
+}
+
+static int64_t n_events(struct fixture *fixture, enum pw_event kind)
+{
+        char sql[96];
+
+        snprintf(sql, sizeof sql, "SELECT count(*) FROM event WHERE kind = %d", (int)kind);
+        return number(fixture, sql);
+}
+
+/* ---- writes in memory ---- */
+
+static void test_writes(void **state _unused_)
+{
+        struct fixture fixture = {0};
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(80, "a");
+
+        pw_writes_drop(&fixture.writes, 5);
+        for (uint64_t i = 0; i < 100; i++)
+                add(&fixture, PW_WRITE_OPEN, record, i);
+        pw_writes_drop(&fixture.writes, 30);
+        assert_int_equal(fixture.writes.n, 70);
+        assert_int_equal(fixture.writes.items[0].time_usec, 30);
+        assert_int_equal(fixture.writes.items[69].time_usec, 99);
+        pw_writes_drop(&fixture.writes, 1000);
+        assert_int_equal(fixture.writes.n, 0);
+        pw_writes_done(&fixture.writes);
+}
+
+/* ---- intervals ---- */
+
+static void test_open_close(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        put(fixture, PW_WRITE_OPEN, record, T0);
+        assert_int_equal(n_open(fixture), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_OPENED), 1);
+        record->closed_usec = T0 + 5;
+        record->last_seen_usec = T0 + 4;
+        record->closed_how = PW_HOW_EVENT;
+        put(fixture, PW_WRITE_CLOSE, record, T0 + 6);
+        assert_int_equal(n_open(fixture), 0);
+        assert_int_equal(n_events(fixture, PW_EVENT_CLOSED), 1);
+        assert_true(number(fixture, "SELECT closed FROM interval") == (int64_t)(T0 + 5));
+        assert_true(number(fixture, "SELECT last_seen FROM interval") == (int64_t)(T0 + 4));
+        assert_int_equal(number(fixture, "SELECT closed_how FROM interval"), PW_HOW_EVENT);
+        /* A restart is the same listener, with the same holder, once more. */
+        put(fixture, PW_WRITE_OPEN, record, T0 + 7);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM listener"), 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM holder"), 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM owner"), 2);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 2);
+}
+
+/* An end without a time is when it was written, seen by a look. */
+static void test_close_without_times(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        put(fixture, PW_WRITE_OPEN, record, T0);
+        put(fixture, PW_WRITE_CLOSE, record, T0 + 9);
+        assert_true(number(fixture, "SELECT closed FROM interval") == (int64_t)(T0 + 9));
+        assert_true(number(fixture, "SELECT last_seen FROM interval") == (int64_t)(T0 + 9));
+        assert_int_equal(number(fixture, "SELECT closed_how FROM interval"), PW_HOW_SEEN);
+}
+
+/* The clock was set back between opening and end: shown as logged, and nothing breaks. */
+static void test_clock_set_back(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        put_interval(fixture, record, T0, T0 - PW_USEC_PER_DAY);
+        assert_int_equal(number(fixture, "SELECT span FROM interval"), 0);
+}
+
+static void test_change_and_refresh(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *other = make_record(8081, "a");
+
+        put(fixture, PW_WRITE_OPEN, record, T0);
+        free(record->owner->cmdline);
+        record->owner->cmdline = strdup("server --other");
+        record->sockets = 9;
+        record->verdict = PW_DENIED;
+        assert_int_equal(pw_record_set(&record->rule, NULL), 0);
+        put(fixture, PW_WRITE_REFRESH, record, T0 + 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_CHANGED), 0);
+        assert_int_equal(number(fixture, "SELECT sockets FROM interval"), 9);
+        assert_int_equal(number(fixture, "SELECT verdict FROM interval"), PW_DENIED);
+        assert_int_equal(number(fixture, "SELECT rule IS NULL FROM interval"), 1);
+        assert_int_equal(number(fixture, "SELECT cmdline = 'server --other' FROM holder"), 1);
+
+        record->cookie = 77;
+        put(fixture, PW_WRITE_CHANGE, record, T0 + 2);
+        assert_int_equal(n_events(fixture, PW_EVENT_CHANGED), 1);
+        assert_int_equal(number(fixture, "SELECT cookie FROM interval"), 77);
+
+        /* Nothing is open there: nothing is made. */
+        put(fixture, PW_WRITE_CHANGE, other, T0 + 3);
+        put(fixture, PW_WRITE_REFRESH, other, T0 + 3);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM listener"), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_CHANGED), 1);
+}
+
+/* Any batch may come a second time, since its first answer may have been lost. */
+static void test_second_application(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        record->alert_id = 3;
+        record->reasons = PW_REASON_UNEXPECTED;
+        for (int i = 0; i < 2; i++) {
+                put(fixture, PW_WRITE_OPEN, record, T0);
+                put(fixture, PW_WRITE_ALERT, record, T0);
+                put(fixture, PW_WRITE_DELIVERED, record, T0 + 1);
+        }
+        assert_int_equal(n_open(fixture), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_OPENED), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_CHANGED), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_ALERT), 1);
+        for (int i = 0; i < 2; i++) {
+                put(fixture, PW_WRITE_CLOSE, record, T0 + 2);
+                put(fixture, PW_WRITE_RESOLVED, record, T0 + 2);
+                put(fixture, PW_WRITE_DROP, record, T0 + 2);
+        }
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_CLOSED), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_RESOLVED), 1);
+}
+
+/* An ignored listener leaves no history: no interval, no event, no listener. */
+static void test_drop(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        put(fixture, PW_WRITE_OPEN, record, T0);
+        put(fixture, PW_WRITE_DROP, record, T0 + 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event"), 0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM listener"), 0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM holder"), 0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM owner"), 1);
+}
+
+/* A record that nobody has identified is a mistake of the caller, not a row. */
+static void test_no_listener_id(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        record->listener_id[0] = '\0';
+        add(fixture, PW_WRITE_OPEN, record, T0);
+        assert_int_equal(pw_store_apply(fixture->store, &fixture->writes, T0), -EINVAL);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM listener"), 0);
+}
+
+/* ---- a new owner ---- */
+
+static void reassign(struct fixture *fixture, const struct pw_record *previous,
+                     const struct pw_record *record, uint64_t time_usec)
+{
+        struct pw_write write = {.kind = PW_WRITE_REASSIGN, .time_usec = time_usec};
+
+        write.record = pw_record_copy(record);
+        write.previous = pw_record_copy(previous);
+        assert_int_equal(pw_writes_add(&fixture->writes, write), 0);
+        apply(fixture, time_usec);
+}
+
+static void test_reassign(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *unknown = make_record(8080, "0");
+        _cleanup_(pw_record_unrefp) struct pw_record *known = make_record(8080, "a");
+
+        unknown->alert_id = 1;
+        unknown->reasons = PW_REASON_NO_OWNER;
+        free(unknown->owner->comm);
+        unknown->owner->comm = NULL;
+        put(fixture, PW_WRITE_OPEN, unknown, T0);
+        put(fixture, PW_WRITE_ALERT, unknown, T0);
+        reassign(fixture, unknown, known, T0 + 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM listener"), 1);
+        assert_int_equal(number(fixture, "SELECT user = 'a' FROM listener l JOIN owner o"
+                                         " ON o.id = l.owner"),
+                         1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert a JOIN listener l"
+                                         " ON l.id = a.listener"),
+                         1);
+        assert_int_equal(number(fixture, "SELECT comm = 'server' FROM alert a JOIN holder h"
+                                         " ON h.id = a.holder"),
+                         1);
+        assert_int_equal(n_events(fixture, PW_EVENT_CHANGED), 1);
+        /* Again: the previous is not open any more. */
+        reassign(fixture, unknown, known, T0 + 1);
+        assert_int_equal(n_open(fixture), 1);
+}
+
+/* The owner that became known is open there already: one interval, since the earlier opening. */
+static void test_reassign_merges(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *unknown = make_record(8080, "0");
+        _cleanup_(pw_record_unrefp) struct pw_record *known = make_record(8080, "a");
+
+        unknown->alert_id = 1;
+        unknown->reasons = PW_REASON_NO_OWNER;
+        put(fixture, PW_WRITE_OPEN, unknown, T0);
+        put(fixture, PW_WRITE_ALERT, unknown, T0);
+        known->opened_usec = T0 + 1;
+        put(fixture, PW_WRITE_OPEN, known, T0 + 1);
+        known->sockets = 3;
+        reassign(fixture, unknown, known, T0 + 2);
+        assert_int_equal(n_open(fixture), 1);
+        assert_true(number(fixture, "SELECT opened FROM interval") == (int64_t)(T0));
+        assert_int_equal(number(fixture, "SELECT sockets FROM interval"), 3);
+        assert_int_equal(number(fixture, "SELECT alert FROM interval"), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_OPENED), 2);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM listener"), 1);
+}
+
+/* Only the reason changed why the owner is unknown: same listener, new detail. */
+static void test_reassign_to_itself(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        put(fixture, PW_WRITE_OPEN, record, T0);
+        record->owner->unknown = PW_UNKNOWN_HIDDEN;
+        reassign(fixture, record, record, T0 + 1);
+        assert_int_equal(n_open(fixture), 1);
+        assert_int_equal(number(fixture, "SELECT unknown FROM holder"), PW_UNKNOWN_HIDDEN);
+}
+
+/* ---- alerts ---- */
+
+static void test_alert_life(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        put(fixture, PW_WRITE_OPEN, record, T0);
+        record->alert_id = 17;
+        record->reasons = PW_REASON_UNEXPECTED;
+        record->raised_usec = T0 + 1;
+        record->alert_count = 1;
+        put(fixture, PW_WRITE_ALERT, record, T0 + 1);
+        assert_int_equal(number(fixture, "SELECT alert FROM interval"), 17);
+        assert_int_equal(number(fixture, "SELECT delivered IS NULL FROM alert"), 1);
+        put(fixture, PW_WRITE_DELIVERED, record, T0 + 2);
+        assert_true(number(fixture, "SELECT delivered FROM alert") == (int64_t)(T0 + 2));
+        put(fixture, PW_WRITE_RESOLVED, record, T0 + 3);
+        assert_true(number(fixture, "SELECT resolved FROM alert") == (int64_t)(T0 + 3));
+        /* Opened again within a day: the same alert, once more. */
+        record->delivered_usec = T0 + 2;
+        record->alert_count = 2;
+        record->reasons |= PW_REASON_SECOND_OWNER;
+        put(fixture, PW_WRITE_ALERT_UPDATE, record, T0 + 4);
+        assert_int_equal(number(fixture, "SELECT count FROM alert"), 2);
+        assert_int_equal(number(fixture, "SELECT resolved IS NULL FROM alert"), 1);
+        assert_int_equal(number(fixture, "SELECT reasons FROM alert"),
+                         PW_REASON_UNEXPECTED | PW_REASON_SECOND_OWNER);
+        assert_true(number(fixture, "SELECT raised FROM alert") == (int64_t)(T0 + 1));
+}
+
+/* A required port that is not open: an alert without an interval. */
+static void test_alert_without_interval(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(5432, "postgres");
+
+        record->alert_id = 1;
+        record->reasons = PW_REASON_REQUIRED_MISSING;
+        put(fixture, PW_WRITE_ALERT, record, T0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 1);
+        /* Writes about alerts that are not there, or have no number. */
+        record->alert_id = 99;
+        put(fixture, PW_WRITE_ALERT_UPDATE, record, T0);
+        put(fixture, PW_WRITE_DELIVERED, record, T0);
+        put(fixture, PW_WRITE_RESOLVED, record, T0);
+        record->alert_id = 0;
+        put(fixture, PW_WRITE_ALERT, record, T0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event"), 1);
+}
+
+/* ---- events ---- */
+
+static void test_events(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(80, "a");
+
+        add_event(fixture, PW_EVENT_BLIND, T0, "other network namespaces are not looked into");
+        add(fixture, PW_WRITE_OPEN, record, T0 + 1);
+        apply(fixture, T0 + 2);
+        assert_int_equal(number(fixture, "SELECT owner FROM event WHERE kind = 7"), 0);
+        assert_int_equal(number(fixture, "SELECT detail LIKE 'other%' FROM event WHERE kind = 7"),
+                         1);
+        assert_true(number(fixture, "SELECT value FROM meta WHERE name = 'heartbeat'") ==
+                    (int64_t)(T0 + 2));
+}
+
+/* Event ids are what `watch` follows: they never come again, not even after forgetting. */
+static void test_event_ids_never_repeat(void **state)
+{
+        struct fixture *fixture = *state;
+
+        add_event(fixture, PW_EVENT_BLIND, T0, NULL);
+        apply(fixture, T0);
+        assert_true(pw_store_prune(fixture->store, T0 + 1, 0, 100) >= 0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event"), 0);
+        add_event(fixture, PW_EVENT_BLIND, T0 + 2, NULL);
+        apply(fixture, T0 + 2);
+        assert_int_equal(number(fixture, "SELECT id FROM event"), 2);
+}
+
+/* A batch is applied as a whole or not at all. */
+static void test_batch_is_atomic(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *good = make_record(80, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *bad = make_record(81, "a");
+
+        apply(fixture, T0);
+        strcpy(bad->listener_id, "not hex");
+        add(fixture, PW_WRITE_OPEN, good, T0 + 1);
+        add(fixture, PW_WRITE_OPEN, bad, T0 + 1);
+        assert_int_equal(pw_store_apply(fixture->store, &fixture->writes, T0 + 1), -EINVAL);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 0);
+        assert_true(number(fixture, "SELECT value FROM meta WHERE name = 'heartbeat'") ==
+                    (int64_t)(T0));
+        pw_writes_drop(&fixture->writes, 2);
+        put(fixture, PW_WRITE_OPEN, good, T0 + 2);
+        assert_int_equal(n_open(fixture), 1);
+}
+
+/* ---- going on ---- */
+
+static void test_resume_same_boot(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *one = make_record(80, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *two = make_record(81, "a");
+        struct pw_past past;
+        const struct pw_record *open;
+
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        assert_int_equal(past.open.n + past.recent.n + past.alerts.n, 0);
+        assert_int_equal(past.heartbeat_usec, 0);
+        assert_false(past.clean_stop);
+        pw_past_done(&past);
+
+        add_event(fixture, PW_EVENT_STARTED, T0, NULL);
+        add(fixture, PW_WRITE_OPEN, one, T0);
+        one->alert_id = 5;
+        one->reasons = PW_REASON_UNEXPECTED;
+        add(fixture, PW_WRITE_ALERT, one, T0);
+        apply(fixture, T0);
+        put_interval(fixture, two, T0, T0 + 10);
+        apply(fixture, T0 + 50);
+        close_store(fixture);
+        open_store(fixture, 0);
+
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, T0 + 10, 10, &past), 0);
+        assert_false(past.clean_stop);
+        assert_int_equal(past.heartbeat_usec, T0 + 50);
+        assert_int_equal(past.last_alert_id, 5);
+        assert_int_equal(past.open.n, 1);
+        open = past.open.items[0];
+        assert_string_equal(open->listener_id, one->listener_id);
+        assert_int_equal(open->cookie, one->cookie);
+        assert_int_equal(open->last_seen_usec, T0 + 50);
+        assert_int_equal(open->closed_usec, 0);
+        assert_int_equal(open->alert_id, 5);
+        assert_string_equal(open->owner->user, "a");
+        assert_int_equal(open->owner->pids[0], 4711);
+        assert_int_equal(past.recent.n, 1);
+        assert_string_equal(past.recent.items[0]->listener_id, two->listener_id);
+        assert_int_equal(past.alerts.n, 1);
+        assert_int_equal(past.alerts.items[0]->alert_id, 5);
+        pw_past_done(&past);
+
+        /* What ended before the time asked for is not recent. */
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, T0 + 11, 10, &past), 0);
+        assert_int_equal(past.recent.n, 0);
+        pw_past_done(&past);
+}
+
+/* After a reboot, what was open ended when it was last seen; not later, not now. */
+static void test_resume_other_boot(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *one = make_record(80, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *late = make_record(81, "a");
+        struct pw_past past;
+
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        pw_past_done(&past);
+        late->opened_usec = T0 + 90; /* after the last heartbeat: the clock was set back */
+        add(fixture, PW_WRITE_OPEN, one, T0);
+        add(fixture, PW_WRITE_OPEN, late, T0);
+        apply(fixture, T0 + 50);
+        close_store(fixture);
+        open_store(fixture, 0);
+
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_B, 0, 10, &past), 0);
+        assert_int_equal(past.open.n, 0);
+        assert_int_equal(past.recent.n, 2);
+        assert_int_equal(past.recent.items[1]->closed_usec, T0 + 50);
+        assert_int_equal(past.recent.items[1]->closed_how, PW_HOW_REBOOT);
+        assert_int_equal(past.recent.items[0]->closed_usec, T0 + 90);
+        assert_int_equal(n_events(fixture, PW_EVENT_CLOSED), 2);
+        pw_past_done(&past);
+
+        /* It opens again: belongs to this boot, and the same boot finds it open. */
+        put(fixture, PW_WRITE_OPEN, one, T0 + 100);
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_B, 0, 10, &past), 0);
+        assert_int_equal(past.open.n, 1);
+        assert_int_equal(past.recent.n, 1);
+        pw_past_done(&past);
+}
+
+static void test_clean_stop(void **state)
+{
+        struct fixture *fixture = *state;
+        struct pw_past past;
+
+        add_event(fixture, PW_EVENT_STOPPED, T0, NULL);
+        apply(fixture, T0);
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        assert_true(past.clean_stop);
+        pw_past_done(&past);
+        add_event(fixture, PW_EVENT_STARTED, T0 + 1, NULL);
+        apply(fixture, T0 + 1);
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        assert_false(past.clean_stop);
+        pw_past_done(&past);
+}
+
+/* The limit holds for each list, and keeps the newest. */
+static void test_resume_limit(void **state)
+{
+        struct fixture *fixture = *state;
+        struct pw_past past;
+
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        pw_past_done(&past);
+        for (uint16_t port = 1; port <= 20; port++) {
+                _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(port, "a");
+
+                record->opened_usec = T0 + port;
+                put(fixture, PW_WRITE_OPEN, record, T0 + port);
+        }
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 3, &past), 0);
+        assert_int_equal(past.open.n, 3);
+        assert_int_equal(past.open.items[0]->port, 20);
+        pw_past_done(&past);
+        /* The last alert's number outlives the alert. */
+        assert_int_equal(past.last_alert_id, 0);
+}
+
+/* ---- forgetting ---- */
+
+static void prune_all(struct fixture *fixture, uint64_t before_usec, uint64_t max_bytes,
+                      unsigned step)
+{
+        int r = 1;
+
+        for (int i = 0; r > 0 && i < 10000; i++)
+                r = pw_store_prune(fixture->store, before_usec, max_bytes, step);
+        assert_int_equal(r, 0);
+}
+
+static void test_prune_by_age(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *old = make_record(80, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *open = make_record(81, "b");
+        _cleanup_(pw_record_unrefp) struct pw_record *fresh = make_record(82, "c");
+        struct pw_past past;
+
+        old->alert_id = 9;
+        old->reasons = PW_REASON_UNEXPECTED;
+        add(fixture, PW_WRITE_OPEN, old, T0);
+        add(fixture, PW_WRITE_ALERT, old, T0);
+        old->closed_usec = T0 + 10;
+        add(fixture, PW_WRITE_CLOSE, old, T0 + 10);
+        add(fixture, PW_WRITE_RESOLVED, old, T0 + 10);
+        add(fixture, PW_WRITE_OPEN, open, T0);
+        apply(fixture, T0 + 10);
+        put_interval(fixture, fresh, T0, T0 + 1000);
+
+        prune_all(fixture, T0 + 500, 0, 1); /* one row a step: every step must get further */
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 2);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval WHERE port = 80"), 0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM listener"), 2);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event"), 1);
+        assert_int_equal(n_open(fixture), 1);
+        /* Numbers of alerts are never used again. */
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        assert_int_equal(past.last_alert_id, 9);
+        pw_past_done(&past);
+}
+
+/* An open alert stays, and with it the interval in which it was raised, however old. */
+static void test_prune_keeps_open_alerts(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(80, "a");
+
+        record->alert_id = 1;
+        record->reasons = PW_REASON_UNEXPECTED;
+        put(fixture, PW_WRITE_OPEN, record, T0);
+        put(fixture, PW_WRITE_ALERT, record, T0);
+        record->closed_usec = T0 + 1;
+        put(fixture, PW_WRITE_CLOSE, record, T0 + 1);
+        prune_all(fixture, T0 + PW_USEC_PER_DAY, 0, 100);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 1);
+}
+
+/* Too large: a noisy owner pushes out its own history, and not that of others. */
+static void test_prune_by_size(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *quiet = make_record(22, "quiet");
+        _cleanup_(pw_record_unrefp) struct pw_record *alerted = make_record(23, "noisy");
+        _cleanup_(pw_record_unrefp) struct pw_record *noisy = make_record(8080, "noisy");
+        int64_t pages, kept;
+
+        put_interval(fixture, quiet, T0, T0 + 1);
+        alerted->alert_id = 1;
+        alerted->reasons = PW_REASON_UNEXPECTED;
+        put(fixture, PW_WRITE_OPEN, alerted, T0);
+        put(fixture, PW_WRITE_ALERT, alerted, T0);
+        put(fixture, PW_WRITE_CLOSE, alerted, T0 + 1);
+        put(fixture, PW_WRITE_RESOLVED, alerted, T0 + 1);
+        for (uint64_t i = 0; i < 20000; i++) {
+                noisy->opened_usec = T0 + i;
+                noisy->closed_usec = T0 + i + 1;
+                add(fixture, PW_WRITE_OPEN, noisy, T0 + i);
+                add(fixture, PW_WRITE_CLOSE, noisy, T0 + i + 1);
+        }
+        apply(fixture, T0 + 20000);
+        pages = number(fixture, "PRAGMA page_count");
+        prune_all(fixture, 0, (uint64_t)pages * 4096 / 2, 500);
+        assert_true(number(fixture, "PRAGMA page_count") <= pages / 2 + 256);
+        kept = number(fixture, "SELECT count(*) FROM interval WHERE port = 8080");
+        assert_true(kept > 5000 && kept < 15000);
+        assert_true(number(fixture, "SELECT min(opened) FROM interval WHERE port = 8080") >
+                    (int64_t)T0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval WHERE port = 22"), 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 1);
+
+        /* Smaller than can be: all goes but what is open; alerts last, and the loop ends. */
+        put(fixture, PW_WRITE_OPEN, quiet, T0 + 30000);
+        prune_all(fixture, 0, 1, 1000);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 0);
+        assert_int_equal(n_open(fixture), 1);
+}
+
+/* An owner that changes all the time fills the file with events: they go before others' history. */
+static void test_prune_noisy_events(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *quiet = make_record(22, "quiet");
+        _cleanup_(pw_record_unrefp) struct pw_record *noisy = make_record(8080, "noisy");
+        int64_t pages;
+
+        put_interval(fixture, quiet, T0, T0 + 1);
+        add(fixture, PW_WRITE_OPEN, noisy, T0);
+        for (uint64_t i = 0; i < 20000; i++)
+                add(fixture, PW_WRITE_CHANGE, noisy, T0 + i);
+        apply(fixture, T0 + 20000);
+        pages = number(fixture, "PRAGMA page_count");
+        prune_all(fixture, 0, (uint64_t)pages * 4096 / 2, 500);
+        assert_true(number(fixture, "SELECT count(*) FROM event") < 15000);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event e JOIN owner o"
+                                         " ON o.id = e.owner WHERE user = 'quiet'"),
+                         2);
+}
+
+/* No more than asked for in one step. */
+static void test_prune_step(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(80, "a");
+
+        for (uint64_t i = 0; i < 100; i++)
+                put_interval(fixture, record, T0 + 2 * i, T0 + 2 * i + 1);
+        assert_int_equal(pw_store_prune(fixture->store, T0 + 1000, 0, 30), 1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event"), 170);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 100);
+        assert_int_equal(pw_store_prune(fixture->store, 0, 0, 30), 0);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event"), 170);
+}
+
+/* ---- size ---- */
+
+/* In a realistic churn an event costs at most 400 bytes of file, indexes included. */
+static void test_bytes_an_event(void **state)
+{
+        struct fixture *fixture = *state;
+        struct pw_record *records[100];
+        const uint64_t events = 100000;
+        uint64_t bytes, wal;
+
+        for (uint16_t i = 0; i < 100; i++) {
+                char user[16];
+
+                snprintf(user, sizeof user, "user%u", i);
+                records[i] = make_record((uint16_t)(1000 + i), user);
+                free(records[i]->owner->cmdline);
+                records[i]->owner->cmdline = malloc(PW_CMDLINE_MAX);
+                memset(records[i]->owner->cmdline, 'x', PW_CMDLINE_MAX - 1);
+                records[i]->owner->cmdline[PW_CMDLINE_MAX - 1] = '\0';
+        }
+        for (uint64_t i = 0; i < events / 2; i++) {
+                struct pw_record *record = records[i * 7 % 100];
+
+                record->opened_usec = T0 + i * PW_USEC_PER_SEC;
+                record->closed_usec = record->opened_usec + i % 977 * 1000;
+                record->cookie = i;
+                add(fixture, PW_WRITE_OPEN, record, record->opened_usec);
+                add(fixture, PW_WRITE_CLOSE, record, record->closed_usec);
+                if (i % 1000 == 999)
+                        apply(fixture, record->closed_usec);
+        }
+        assert_int_equal(pw_store_checkpoint(fixture->store), 0);
+        bytes = pw_store_bytes(fixture->store, &wal);
+        assert_int_equal(wal, 0);
+        print_message("%.1f bytes an event\n", (double)bytes / (double)events);
+        assert_true(bytes / events <= 400);
+        for (size_t i = 0; i < PW_ELEMENTS(records); i++)
+                pw_record_unref(records[i]);
+}
+
+static void test_span_classes(void **state _unused_)
+{
+        assert_int_equal(pw_span_class(T0, T0), 0);
+        assert_int_equal(pw_span_class(T0, T0 - 1), 0);
+        assert_int_equal(pw_span_class(T0, T0 + (1 << 20) - 1), 0);
+        assert_int_equal(pw_span_class(T0, T0 + (1 << 20)), 1);
+        assert_int_equal(pw_span_class(T0, T0 + (1 << 21) - 1), 1);
+        assert_int_equal(pw_span_class(T0, T0 + (1 << 21)), 2);
+        assert_int_equal(pw_span_class(0, UINT64_MAX), PW_SPAN_CLASS_MAX);
+}
+
+#define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, check_and_tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_writes),
+            cmocka_unit_test(test_span_classes),
+            STORE_TEST(test_open_close),
+            STORE_TEST(test_close_without_times),
+            STORE_TEST(test_clock_set_back),
+            STORE_TEST(test_change_and_refresh),
+            STORE_TEST(test_second_application),
+            STORE_TEST(test_drop),
+            STORE_TEST(test_no_listener_id),
+            STORE_TEST(test_reassign),
+            STORE_TEST(test_reassign_merges),
+            STORE_TEST(test_reassign_to_itself),
+            STORE_TEST(test_alert_life),
+            STORE_TEST(test_alert_without_interval),
+            STORE_TEST(test_events),
+            STORE_TEST(test_event_ids_never_repeat),
+            STORE_TEST(test_batch_is_atomic),
+            STORE_TEST(test_resume_same_boot),
+            STORE_TEST(test_resume_other_boot),
+            STORE_TEST(test_clean_stop),
+            STORE_TEST(test_resume_limit),
+            STORE_TEST(test_prune_by_age),
+            STORE_TEST(test_prune_keeps_open_alerts),
+            STORE_TEST(test_prune_by_size),
+            STORE_TEST(test_prune_noisy_events),
+            STORE_TEST(test_prune_step),
+            STORE_TEST(test_bytes_an_event),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

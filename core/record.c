@@ -20,20 +20,6 @@ struct pw_record *pw_record_new(void)
         return record;
 }
 
-int pw_record_set(char **field, const char *text)
-{
-        char *copy = NULL;
-
-        if (text) {
-                copy = strdup(text);
-                if (!copy)
-                        return -ENOMEM;
-        }
-        free(*field);
-        *field = copy;
-        return 0;
-}
-
 struct pw_record *pw_record_copy(const struct pw_record *record)
 {
         _cleanup_(pw_record_unrefp) struct pw_record *copy = malloc(sizeof *copy);
@@ -44,8 +30,8 @@ struct pw_record *pw_record_copy(const struct pw_record *record)
         copy->references = 1;
         copy->owner = pw_owner_ref(record->owner);
         copy->netns = copy->rule = NULL;
-        if (pw_record_set(&copy->netns, record->netns) < 0 ||
-            pw_record_set(&copy->rule, record->rule) < 0)
+        if (pw_shared_set(&copy->netns, record->netns) < 0 ||
+            pw_shared_set(&copy->rule, record->rule) < 0)
                 return NULL;
         return PW_TAKE_PTR(copy);
 }
@@ -62,20 +48,32 @@ void pw_record_unref(struct pw_record *record)
         if (!record || --record->references > 0)
                 return;
         pw_owner_unref(record->owner);
-        free(record->netns);
-        free(record->rule);
+        pw_shared_unset(&record->netns);
+        pw_shared_unset(&record->rule);
         free(record);
 }
 
+char *pw_device_name(char *buffer, uint32_t ifindex)
+{
+        char name[IF_NAMESIZE];
+
+        buffer[0] = '\0';
+        if (ifindex == 0)
+                return buffer;
+        if (!if_indextoname(ifindex, name))
+                snprintf(name, sizeof name, "if%u", ifindex);
+        pw_text_clean(buffer, PW_DEVICE_MAX, name, strlen(name));
+        return buffer;
+}
+
 struct pw_record *pw_record_make(const struct pw_socket *socket, struct pw_owner *owner,
-                                 const char *netns, struct pw_ports ephemeral,
+                                 const char *netns, const char *device, struct pw_ports ephemeral,
                                  const struct pw_services *services)
 {
         _cleanup_(pw_record_unrefp) struct pw_record *record = pw_record_new();
         const struct pw_endpoint *endpoint = &socket->endpoint;
-        char name[IF_NAMESIZE];
 
-        if (!record || pw_record_set(&record->netns, netns) < 0)
+        if (!record || pw_shared_set(&record->netns, netns) < 0)
                 return NULL;
         record->protocol = endpoint->protocol;
         record->port = endpoint->port;
@@ -83,15 +81,10 @@ struct pw_record *pw_record_make(const struct pw_socket *socket, struct pw_owner
         record->owner = pw_owner_ref(owner);
         record->sockets = 1;
         record->cookie = socket->cookie;
-        if (endpoint->ifindex != 0) {
-                /* An interface that is gone keeps its number, so that it is not taken for none. */
-                if (!if_indextoname(endpoint->ifindex, name))
-                        snprintf(name, sizeof name, "if%u", endpoint->ifindex);
-                pw_text_clean(record->device, sizeof record->device, name, strlen(name));
-        }
+        if (device)
+                snprintf(record->device, sizeof record->device, "%s", device);
         record->service = pw_services_name(services, record->protocol, record->port);
         pw_record_label(record, ephemeral);
-        pw_record_identify(record);
         return PW_TAKE_PTR(record);
 }
 

@@ -137,6 +137,14 @@ void pw_pids_parse(struct pw_owner *owner, const char *text)
         }
 }
 
+static int cell_shared(sqlite3_stmt *row, int column, const char **ret)
+{
+        _cleanup_(pw_freep) char *text = NULL;
+        int r = cell_text(row, column, NAME_MAX_BYTES, &text);
+
+        return r < 0 ? r : pw_shared_set(ret, text);
+}
+
 /* ---- parts of a record ---- */
 
 static int read_endpoint(sqlite3_stmt *row, struct pw_record *record)
@@ -161,7 +169,7 @@ static int read_endpoint(sqlite3_stmt *row, struct pw_record *record)
         if (device)
                 pw_text_clean(record->device, sizeof record->device, device, strlen(device));
 
-        r = cell_text(row, COLUMN_NETNS, NAME_MAX_BYTES, &record->netns);
+        r = cell_shared(row, COLUMN_NETNS, &record->netns);
         if (r < 0)
                 return r;
         if (!record->netns)
@@ -263,7 +271,7 @@ int pw_row_record(sqlite3_stmt *row, uint64_t heartbeat_usec, struct pw_record *
                 return r;
         r = read_owner(row, record);
         if (r == 0)
-                r = cell_text(row, COLUMN_RULE, NAME_MAX_BYTES, &record->rule);
+                r = cell_shared(row, COLUMN_RULE, &record->rule);
         if (r < 0)
                 return r;
         record->verdict =

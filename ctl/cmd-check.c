@@ -193,7 +193,7 @@ static int set_user(struct pw_owner *owner, const char *value)
         } else {
                 owner->uid = user ? user->pw_uid : UINT32_MAX;
         }
-        return pw_record_set(&owner->user, value);
+        return pw_text_set(&owner->user, value);
 }
 
 static int read_key(struct pw_record *record, const char *word)
@@ -207,12 +207,13 @@ static int read_key(struct pw_record *record, const char *word)
             {"unit=", &owner->unit},
             {"user_unit=", &owner->user_unit},
             {"container=", &owner->container},
-            {"netns=", &record->netns},
         };
 
         for (size_t i = 0; i < PW_ELEMENTS(texts); i++)
                 if (strncmp(word, texts[i].key, strlen(texts[i].key)) == 0)
-                        return pw_record_set(texts[i].field, word + strlen(texts[i].key));
+                        return pw_text_set(texts[i].field, word + strlen(texts[i].key));
+        if (strncmp(word, "netns=", 6) == 0)
+                return pw_shared_set(&record->netns, word + 6);
         if (strncmp(word, "user=", 5) == 0)
                 return set_user(owner, word + 5);
         if (strncmp(word, "address=", 8) == 0)
@@ -285,7 +286,7 @@ static int dry_run(const struct pw_ctl *ctl)
         _cleanup_(pw_record_unrefp) struct pw_record *record = pw_record_new();
         int code;
 
-        if (!record || pw_record_set(&record->netns, PW_NETNS_HOST) < 0)
+        if (!record || pw_shared_set(&record->netns, PW_NETNS_HOST) < 0)
                 return pw_ctl_no_memory();
         record->owner = pw_owner_new();
         if (!record->owner)

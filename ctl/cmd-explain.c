@@ -104,7 +104,7 @@ static int judge_stranger(const struct pw_ctl *ctl, struct facts *facts, size_t 
 {
         _cleanup_(pw_record_unrefp) struct pw_record *record = pw_record_new();
 
-        if (!record || pw_record_set(&record->netns, PW_NETNS_HOST) < 0)
+        if (!record || pw_shared_set(&record->netns, PW_NETNS_HOST) < 0)
                 return -ENOMEM;
         record->owner = pw_owner_new();
         if (!record->owner)

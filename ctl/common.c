@@ -190,7 +190,7 @@ int pw_ctl_judge(const struct pw_ctl *ctl, const struct pw_policy *policy,
                 struct pw_ruling ruling = pw_policy_judge(policy, record, ctl->now_usec);
 
                 record->verdict = ruling.verdict;
-                if (pw_record_set(&record->rule, ruling.rule) < 0)
+                if (pw_shared_set(&record->rule, ruling.rule) < 0)
                         return -ENOMEM;
         }
         return 0;

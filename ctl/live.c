@@ -14,7 +14,6 @@
 #include <portwatch/paths.h>
 
 #include <fcntl.h>
-#include <net/if.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,85 +157,6 @@ static int find_owners(struct pw_live *live, const struct pw_socket *const *sock
 
 /* ---- records ---- */
 
-/* Neighbours are often bound to the same device; its name is asked for once. */
-static void name_device(struct pw_record *record, uint32_t ifindex, bool here)
-{
-        static uint32_t last_index;
-        static char last_name[PW_DEVICE_MAX];
-
-        if (ifindex == 0)
-                return;
-        if (ifindex != last_index && (!here || !if_indextoname(ifindex, last_name)))
-                snprintf(last_name, sizeof last_name, "if%u", ifindex);
-        last_index = ifindex;
-        memcpy(record->device, last_name, sizeof record->device);
-}
-
-static struct pw_record *make_record(const struct pw_live_request *request,
-                                     const struct pw_live *live, const struct pw_socket *socket,
-                                     struct pw_owner *owner)
-{
-        _cleanup_(pw_record_unrefp) struct pw_record *record = pw_record_new();
-
-        if (!record || pw_record_set(&record->netns, PW_NETNS_HOST) < 0)
-                return NULL;
-        record->protocol = socket->endpoint.protocol;
-        record->port = socket->endpoint.port;
-        record->address = socket->endpoint.address;
-        record->owner = pw_owner_ref(owner);
-        record->service = pw_services_name(request->services, record->protocol, record->port);
-        record->sockets = 1;
-        record->cookie = socket->cookie;
-        name_device(record, socket->endpoint.ifindex, !request->replay);
-        pw_record_label(record, live->ephemeral);
-        return PW_TAKE_PTR(record);
-}
-
-static bool has_pid(const struct pw_owner *owner, pid_t pid)
-{
-        for (unsigned i = 0; i < owner->n_pids; i++)
-                if (owner->pids[i] == pid)
-                        return true;
-        return false;
-}
-
-/* The owner `a` with b's processes as well; what describes it is taken from the one whose principal
- * holder started first. NULL when out of memory. */
-static struct pw_owner *join_owners(const struct pw_owner *a, const struct pw_owner *b)
-{
-        const struct pw_owner *first =
-            b->n_pids > 0 && (a->n_pids == 0 || b->started[0] < a->started[0]) ? b : a;
-        const struct pw_owner *second = first == a ? b : a;
-        _cleanup_(pw_owner_unrefp) struct pw_owner *joined = pw_owner_new();
-        const char *const texts[] = {first->user,      first->exe,  first->unit,   first->user_unit,
-                                     first->container, first->comm, first->cmdline};
-        char **copies[PW_ELEMENTS(texts)];
-
-        if (!joined)
-                return NULL;
-        *joined = *first;
-        joined->references = 1;
-        memcpy(copies,
-               (char **[]){&joined->user, &joined->exe, &joined->unit, &joined->user_unit,
-                           &joined->container, &joined->comm, &joined->cmdline},
-               sizeof copies);
-        for (size_t i = 0; i < PW_ELEMENTS(texts); i++)
-                *copies[i] = NULL;
-        for (size_t i = 0; i < PW_ELEMENTS(texts); i++)
-                if (pw_record_set(copies[i], texts[i]) < 0)
-                        return NULL;
-        joined->n_holders += second->n_holders;
-        for (unsigned i = 0; i < second->n_pids; i++) {
-                if (has_pid(joined, second->pids[i])) {
-                        joined->n_holders--;
-                } else if (joined->n_pids < PW_OWNER_PIDS_MAX) {
-                        joined->pids[joined->n_pids] = second->pids[i];
-                        joined->started[joined->n_pids++] = second->started[i];
-                }
-        }
-        return PW_TAKE_PTR(joined);
-}
-
 static bool same_endpoint(const struct pw_record *a, const struct pw_record *b)
 {
         return a->port == b->port && a->protocol == b->protocol &&
@@ -263,9 +183,7 @@ static int merge_into(struct pw_record *into, const struct pw_record *record)
         struct pw_owner *joined;
 
         into->sockets += record->sockets;
-        if (into->owner == record->owner)
-                return 0;
-        joined = join_owners(into->owner, record->owner);
+        joined = pw_owner_join(into->owner, record->owner);
         if (!joined)
                 return -ENOMEM;
         pw_owner_unref(into->owner);
@@ -322,8 +240,17 @@ static int make_records(const struct pw_live_request *request, struct pw_live *l
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < n; i++) {
-                struct pw_record *record = make_record(request, live, sockets[i], owners[i]);
+                uint32_t ifindex = sockets[i]->endpoint.ifindex;
+                char device[PW_DEVICE_MAX];
+                struct pw_record *record;
 
+                /* A recording may be another host's: its numbers are no names here. */
+                if (request->replay)
+                        snprintf(device, sizeof device, ifindex ? "if%u" : "", ifindex);
+                else
+                        pw_device_name(device, ifindex);
+                record = pw_record_make(sockets[i], owners[i], PW_NETNS_HOST, device,
+                                        live->ephemeral, request->services);
                 r = record ? pw_records_add(&live->records, record) : -ENOMEM;
         }
         if (r < 0)

@@ -151,100 +151,27 @@ struct pw_listener *pw_listeners_next_touched(struct pw_listeners *listeners)
         return listener;
 }
 
-static bool has_process(const struct pw_owner *owner, pid_t pid, uint64_t started)
-{
-        for (unsigned i = 0; i < owner->n_pids; i++)
-                if (owner->pids[i] == pid && owner->started[i] == started)
-                        return true;
-        return false;
-}
-
 static bool same_processes(const struct pw_owner *a, const struct pw_owner *b)
 {
-        if (a->n_holders != b->n_holders || a->n_pids != b->n_pids)
-                return false;
-        for (unsigned i = 0; i < a->n_pids; i++)
-                if (!has_process(b, a->pids[i], a->started[i]))
-                        return false;
-        return true;
+        return a->n_holders == b->n_holders && a->n_pids == b->n_pids &&
+               pw_owner_has_processes(a, b);
 }
 
-/* The processes of `more` that `owner` lacks, in order of their start. Those beyond the limit are
- * only counted, and may be counted twice, since nothing tells them apart. */
-static void join_processes(struct pw_owner *owner, const struct pw_owner *more)
+/* What `base` says, its owner with the processes of `more` as well. */
+static struct pw_record *joined(struct pw_record *base, const struct pw_record *more)
 {
-        for (unsigned i = 0; i < more->n_pids; i++) {
-                unsigned at = owner->n_pids;
+        struct pw_owner *owner = pw_owner_join(base->owner, more->owner);
+        struct pw_record *record;
 
-                if (has_process(owner, more->pids[i], more->started[i]))
-                        continue;
-                owner->n_holders++;
-                if (owner->n_pids == PW_OWNER_PIDS_MAX)
-                        continue;
-                for (; at > 0 && owner->started[at - 1] > more->started[i]; at--) {
-                        owner->pids[at] = owner->pids[at - 1];
-                        owner->started[at] = owner->started[at - 1];
-                }
-                owner->pids[at] = more->pids[i];
-                owner->started[at] = more->started[i];
-                owner->n_pids++;
-        }
-        owner->n_holders += more->n_holders - more->n_pids;
-}
-
-static bool knows_all(const struct pw_owner *owner, const struct pw_owner *more)
-{
-        for (unsigned i = 0; i < more->n_pids; i++)
-                if (!has_process(owner, more->pids[i], more->started[i]))
-                        return false;
-        return true;
-}
-
-static int owner_copy(const struct pw_owner *owner, struct pw_owner **ret)
-{
-        _cleanup_(pw_owner_unrefp) struct pw_owner *copy = pw_owner_new();
-        char *const *from[] = {&owner->user,      &owner->exe,  &owner->unit,   &owner->user_unit,
-                               &owner->container, &owner->comm, &owner->cmdline};
-
-        if (!copy)
-                return -ENOMEM;
-        *copy = *owner;
-        copy->references = 1;
-        copy->user = copy->exe = copy->unit = copy->user_unit = copy->container = copy->comm =
-            copy->cmdline = NULL;
-        {
-                char **to[] = {&copy->user,      &copy->exe,  &copy->unit,   &copy->user_unit,
-                               &copy->container, &copy->comm, &copy->cmdline};
-
-                for (size_t i = 0; i < PW_ELEMENTS(to); i++)
-                        if (pw_record_set(to[i], *from[i]) < 0)
-                                return -ENOMEM;
-        }
-        *ret = PW_TAKE_PTR(copy);
-        return 0;
-}
-
-/* A record as `base`, whose owner also has the processes of `more`. The one that started first
- * gives the detail (comm, command line), and that is `base` unless `more` is older. */
-static struct pw_record *joined(const struct pw_record *base, const struct pw_record *more)
-{
-        _cleanup_(pw_record_unrefp) struct pw_record *record = NULL;
-        _cleanup_(pw_owner_unrefp) struct pw_owner *owner = NULL;
-        const struct pw_owner *a = base->owner, *b = more->owner;
-
-        if (b->n_pids > 0 && (a->n_pids == 0 || b->started[0] < a->started[0])) {
-                const struct pw_record *older = more;
-
-                more = base;
-                base = older;
-        }
-        record = pw_record_copy(base);
-        if (!record || owner_copy(base->owner, &owner) < 0)
+        if (!owner)
                 return NULL;
-        join_processes(owner, more->owner);
-        pw_owner_unref(record->owner);
-        record->owner = PW_TAKE_PTR(owner);
-        return PW_TAKE_PTR(record);
+        record = owner == base->owner ? pw_record_ref(base) : pw_record_copy(base);
+        if (record && record != base) {
+                pw_owner_unref(record->owner);
+                record->owner = pw_owner_ref(owner);
+        }
+        pw_owner_unref(owner);
+        return record;
 }
 
 int pw_listener_attach(struct pw_listeners *listeners, struct pw_listener *listener,
@@ -256,12 +183,7 @@ int pw_listener_attach(struct pw_listeners *listeners, struct pw_listener *liste
 
         if (r < 0)
                 return r;
-        if (listener->sockets > 0 && knows_all(known->owner, record->owner))
-                fresh = pw_record_ref(known);
-        else if (listener->sockets > 0)
-                fresh = joined(known, record);
-        else
-                fresh = pw_record_ref(record);
+        fresh = listener->sockets > 0 ? joined(known, record) : pw_record_ref(record);
         if (!fresh)
                 return -ENOMEM;
         pw_record_unref(listener->fresh);

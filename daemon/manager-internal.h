@@ -86,7 +86,8 @@ struct pw_manager {
         sd_event *event;
         sd_event_source *poll_timer, *chore_timer;
         struct pw_bus *bus; /* NULL: nothing to ask */
-        sd_event_source **watches; /* inotify, one a rules directory; NULL where it is missing */
+        sd_event_source *
+            *watches; /* inotify, one a directory with rules; NULL where it is missing */
         size_t n_watches;
         uint64_t due[CHORE_COUNT], armed_usec;
 
@@ -114,8 +115,8 @@ struct pw_manager {
 
         struct required_port *required;
         size_t n_required, required_capacity;
-        bool learning;       /* the baseline is still to be written … */
-        bool booting;        /* … once the host has finished booting */
+        bool learning; /* the baseline is still to be written … */
+        bool booting;  /* … once the host has finished booting */
         unsigned boot_asked;
         char *baseline_text; /* learned, but could not be written to its file */
         char *baseline_path;

@@ -59,11 +59,14 @@ static int owners_reserve(struct owners *owners, size_t n)
 static struct pw_record *make_record(struct pw_manager *m, const struct pw_socket *socket,
                                      struct pw_owner *owner, bool first_look, uint64_t since_usec)
 {
-        struct pw_record *record =
-            pw_record_make(socket, owner, PW_NETNS_HOST, m->ephemeral, m->services);
+        char device[PW_DEVICE_MAX];
+        struct pw_record *record = pw_record_make(socket, owner, PW_NETNS_HOST,
+                                                  pw_device_name(device, socket->endpoint.ifindex),
+                                                  m->ephemeral, m->services);
 
         if (!record)
                 return NULL;
+        pw_record_identify(record);
         /* `since` is by the boot clock; what people read is the wall clock. */
         record->opened_usec = pw_now_realtime() - (pw_now_boottime() - since_usec);
         record->opened_how = first_look ? PW_HOW_FIRST_LOOK : PW_HOW_SEEN;

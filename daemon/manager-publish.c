@@ -51,13 +51,13 @@ static int judge(struct pw_manager *m, struct pw_record *record)
 
         if (m->learning) { /* what is open now is about to be written down as expected */
                 record->verdict = PW_EXPECTED;
-                return pw_record_set(&record->rule, NULL);
+                return pw_shared_set(&record->rule, NULL);
         }
         ruling = pw_policy_judge(m->policy, record, pw_now_realtime());
         record->verdict = ruling.verdict;
         if (pw_text_equal(record->rule, ruling.rule))
                 return 0;
-        return pw_record_set(&record->rule, ruling.rule);
+        return pw_shared_set(&record->rule, ruling.rule);
 }
 
 static unsigned reasons_of(struct pw_manager *m, const struct pw_listener *self,
@@ -189,7 +189,7 @@ static struct pw_record *next_record(const struct pw_listener *listener,
         if (change != PW_LISTENER_OPENED)
                 copy_interval(record, old);
         record->verdict = old->verdict;
-        if (pw_record_set(&record->rule, old->rule) < 0) {
+        if (pw_shared_set(&record->rule, old->rule) < 0) {
                 pw_record_unref(record);
                 return NULL;
         }
@@ -344,7 +344,7 @@ int manager_reassign(struct pw_manager *m, struct pw_listener *from, struct pw_l
         copy_interval(record, from->record);
         copy_alert(record, had_alert ? to->record : from->record);
         record->verdict = from->record->verdict;
-        if (pw_record_set(&record->rule, from->record->rule) < 0)
+        if (pw_shared_set(&record->rule, from->record->rule) < 0)
                 return -ENOMEM;
         left->alert_id = 0;
         left->resolved_usec = 0;

@@ -158,25 +158,30 @@ static int on_rules_changed(sd_event_source *source _unused_, const struct inoti
         return 0;
 }
 
-/* Watches the directories that are there; called again once a minute for those that are not. */
+static int watch(struct pw_manager *m, const char *dir, sd_event_source **source)
+{
+        struct stat now;
+        int r;
+
+        if (*source && stat(dir, &now) < 0)
+                *source = sd_event_source_disable_unref(*source);
+        if (*source)
+                return 0;
+        r = sd_event_add_inotify(m->event, source, dir, WATCH_MASK, on_rules_changed, m);
+        if (r >= 0 && m->ready)
+                manager_schedule(m, CHORE_RELOAD, pw_now_boottime());
+        return r == -ENOMEM ? r : 0;
+}
+
+/* Watches the directories that are there, that of the baseline among them; called again once a
+ * minute for those that are not. */
 int manager_watch_rules(struct pw_manager *m)
 {
-        for (size_t i = 0; m->options.rules_dirs[i]; i++) {
-                struct stat now;
-                int r;
+        int r = watch(m, m->options.state_dir, &m->watches[m->n_watches - 1]);
 
-                if (m->watches[i] && stat(m->options.rules_dirs[i], &now) < 0)
-                        m->watches[i] = sd_event_source_disable_unref(m->watches[i]);
-                if (m->watches[i])
-                        continue;
-                r = sd_event_add_inotify(m->event, &m->watches[i], m->options.rules_dirs[i],
-                                         WATCH_MASK, on_rules_changed, m);
-                if (r == -ENOMEM)
-                        return r;
-                if (r >= 0 && m->ready)
-                        manager_schedule(m, CHORE_RELOAD, pw_now_boottime());
-        }
-        return 0;
+        for (size_t i = 0; r == 0 && m->options.rules_dirs[i]; i++)
+                r = watch(m, m->options.rules_dirs[i], &m->watches[i]);
+        return r;
 }
 
 /* ---- the baseline ---- */
@@ -242,14 +247,16 @@ int manager_learn(struct pw_manager *m)
         return m->ready ? manager_rejudge(m) : 0;
 }
 
-/* While the host boots, services open their ports one after the other: what is learned then would be a
- * part of it. So learning goes on until systemd says that it has finished, and a little longer. */
+/* While the host boots, services open their ports one after the other: what is learned then would
+ * be a part of it. So learning goes on until systemd says that it has finished, and a little
+ * longer. */
 static void on_boot(void *userdata, enum pw_boot boot)
 {
         struct pw_manager *m = userdata;
         uint64_t now_usec = pw_now_boottime();
 
-        if (boot == PW_BOOT_UNDER_WAY || (boot == PW_BOOT_UNKNOWN && m->boot_asked < BOOT_ASKS_MAX)) {
+        if (boot == PW_BOOT_UNDER_WAY ||
+            (boot == PW_BOOT_UNKNOWN && m->boot_asked < BOOT_ASKS_MAX)) {
                 m->booting = true;
                 (void)manager_schedule_now(m, CHORE_BOOT, now_usec + BOOT_ASK_USEC);
                 return;
@@ -281,8 +288,8 @@ static struct pw_record *required_record(struct pw_manager *m, const struct pw_r
         if (!record)
                 return NULL;
         record->owner = pw_owner_new();
-        if (!record->owner || pw_record_set(&record->netns, PW_NETNS_HOST) < 0 ||
-            pw_record_set(&record->rule, rule->place) < 0)
+        if (!record->owner || pw_shared_set(&record->netns, PW_NETNS_HOST) < 0 ||
+            pw_shared_set(&record->rule, rule->place) < 0)
                 return NULL;
         record->owner->unknown = PW_UNKNOWN_NOT_ASKED;
         record->protocol = rule->protocol ? rule->protocol : PW_TCP;

@@ -105,8 +105,10 @@ static void find_blind_spots(struct pw_manager *m, struct pw_status *status)
                 add_blind_spot(status, "UDP sockets cannot be listed",
                                "load the kernel module udp_diag");
         if (pw_attribution_is_partial(m->attribution))
-                add_blind_spot(status, "some processes may not be looked into: what they hold has no known owner",
-                               "start with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
+                add_blind_spot(
+                    status,
+                    "some processes may not be looked into: what they hold has no known owner",
+                    "start with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
         add_blind_spot(status, "sockets in other network namespaces are not looked at",
                        "not in this version; look with: nsenter -t PID -n portwatchctl scan");
         add_blind_spot(status, "sockets that open and close between two polls are not seen",

@@ -126,6 +126,29 @@ static uint64_t realert_since(const struct pw_manager *m)
         return now_usec > m->config.realert_usec ? now_usec - m->config.realert_usec : 0;
 }
 
+void manager_store_close(struct pw_manager *m)
+{
+        pw_store_close(m->store);
+        m->store = NULL;
+}
+
+static void say_replaced(struct pw_manager *m, const char *moved)
+{
+        manager_log(m, PW_MESSAGE_STORE_REPLACED, LOG_ERR,
+                    "History in %s was not usable; it is kept as %s, and a new one is begun.",
+                    m->options.state_dir, moved);
+}
+
+/* The file turned out to be corrupt while it was in use. */
+static void set_aside(struct pw_manager *m)
+{
+        _cleanup_(pw_freep) char *moved = NULL;
+
+        manager_store_close(m);
+        if (pw_store_set_aside(m->options.state_dir, &moved) == 0)
+                say_replaced(m, moved);
+}
+
 /* Opens the store and recalls the past. 1: not now. */
 static int try_open(struct pw_manager *m)
 {
@@ -159,6 +182,8 @@ static int try_open(struct pw_manager *m)
         pw_past_done(&past);
         if (r == 0 || r == -ENOMEM)
                 return r;
+        if (r == -EBADMSG)
+                set_aside(m);
         manager_store_close(m);
         return 1;
 }
@@ -174,12 +199,6 @@ int manager_store_open(struct pw_manager *m)
         manager_schedule(m, CHORE_HEARTBEAT, pw_now_boottime() + HEARTBEAT_USEC);
         manager_schedule(m, CHORE_PRUNE, pw_now_boottime() + 5 * PRUNE_STEP_USEC);
         return manager_event(m, PW_EVENT_STARTED, PORTWATCH_VERSION);
-}
-
-void manager_store_close(struct pw_manager *m)
-{
-        pw_store_close(m->store);
-        m->store = NULL;
 }
 
 /* The end of an interval that nobody saw end. */
@@ -245,7 +264,9 @@ static int apply(struct pw_manager *m)
         }
         store_failed(m, r < 0 ? -r : EBUSY, pw_store_error(m->store));
         if (r == -EBADMSG)
-                manager_store_close(m); /* opening it again sets a broken file aside */
+                set_aside(m);
+        if (r == -ESTALE) /* somebody moved the file away: another one is begun */
+                manager_store_close(m);
         return r == -ENOMEM ? r : 1;
 }
 

@@ -242,7 +242,7 @@ static int on_poll(sd_event_source *timer, uint64_t usec _unused_, void *userdat
                 m->status.unchanged_cpu_nsec += cpu_nsec;
         }
         m->interval_usec = next_interval(m, cpu_nsec, now_usec);
-        r = arm(timer, now_usec + m->interval_usec);
+        r = arm(timer, m->interval_usec > 0 ? now_usec + m->interval_usec : 0);
         if (r < 0)
                 return r;
         if (m->options.polls > 0 && m->status.polls >= m->options.polls)
@@ -398,12 +398,12 @@ static int new_stages(struct pw_manager *m)
 
 static int new_timers(struct pw_manager *m)
 {
-        size_t n = 0;
+        size_t n = 1; /* the state directory, with the baseline */
         int r;
 
-        while (m->options.rules_dirs[n])
+        while (m->options.rules_dirs[n - 1])
                 n++;
-        m->watches = calloc(PW_MAX(n, (size_t)1), sizeof(sd_event_source *));
+        m->watches = calloc(n, sizeof(sd_event_source *));
         if (!m->watches)
                 return -ENOMEM;
         m->n_watches = n;

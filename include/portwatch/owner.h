@@ -78,6 +78,14 @@ PW_DEFINE_CLEANUP(struct pw_owner *, pw_owner_unref)
  * names that change every time are compared by their pattern; traits count, details do not. */
 bool pw_owner_same(const struct pw_owner *a, const struct pw_owner *b);
 
+/* Whether `owner` lists all the processes that `others` lists (by pid and start). */
+bool pw_owner_has_processes(const struct pw_owner *owner, const struct pw_owner *others);
+
+/* The same owner (pw_owner_same()) with the processes of both; the one whose principal holder
+ * started first gives the detail. Returns a reference (to `a` itself where it has them all), NULL
+ * when out of memory. */
+struct pw_owner *pw_owner_join(struct pw_owner *a, struct pw_owner *b);
+
 /* The pattern of a unit or container name: `session-7.scope` -> `session-*.scope`,
  * `run-u12.service`, `run-rf3….scope` -> `run-*.service`, `docker-<64 hex>.scope` ->
  * `docker-*.scope`, `app-gnome-firefox-4711.scope` -> `app-gnome-firefox-*.scope`,

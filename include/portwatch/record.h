@@ -9,6 +9,7 @@
 
 #include <portwatch/endpoint.h>
 #include <portwatch/owner.h>
+#include <portwatch/text.h>
 #include <portwatch/verdict.h>
 
 /* How a beginning or an end is known. */
@@ -33,8 +34,8 @@ struct pw_record {
 
         /* identity: these and the owner's identity make the listener id */
         char listener_id[PW_LISTENER_ID_MAX];
-        char *netns; /* "host", a container, an `ip netns` name, or "net:[INODE]"; never NULL in a
-                      * published record */
+        const char *netns; /* "host", a container, an `ip netns` name, or "net:[INODE]"; never NULL
+                            * in a published record */
         uint8_t protocol;
         uint16_t port;
         struct pw_address address;
@@ -52,7 +53,7 @@ struct pw_record {
         unsigned sockets; /* how many sockets this listener has */
         uint64_t cookie;  /* of one of them: proves after a restart of the daemon that it stayed */
         enum pw_verdict verdict;
-        char *rule; /* "FILE:LINE" of the rule that decided; NULL: none matched */
+        const char *rule; /* "FILE:LINE" of the rule that decided; NULL: none matched */
 
         /* interval */
         uint64_t opened_usec;
@@ -69,8 +70,6 @@ struct pw_record {
 };
 
 struct pw_record *pw_record_new(void); /* cleared, one reference; NULL when out of memory */
-/* Sets a string field of a record (netns, rule) to a copy. 0 or -ENOMEM. */
-int pw_record_set(char **field, const char *text);
 /* A copy with one reference that shares the owner; for changing a published record's detail. */
 struct pw_record *pw_record_copy(const struct pw_record *record);
 struct pw_record *pw_record_ref(struct pw_record *record);
@@ -79,12 +78,16 @@ PW_DEFINE_CLEANUP(struct pw_record *, pw_record_unref)
 
 struct pw_socket;
 struct pw_services;
-/* A record of one socket with this owner (which is referenced): identity, labels, listener id, one
- * socket, its cookie. The device's name is asked of the kernel, in the caller's namespace. Verdict
+/* A record of one socket with this owner (which is referenced): identity in names, labels, one
+ * socket, its cookie. `device` is the bound device's name (NULL or "": none). Listener id, verdict
  * and times are left to the caller. NULL when out of memory. */
 struct pw_record *pw_record_make(const struct pw_socket *socket, struct pw_owner *owner,
-                                 const char *netns, struct pw_ports ephemeral,
+                                 const char *netns, const char *device, struct pw_ports ephemeral,
                                  const struct pw_services *services);
+
+/* The clean name of an interface of the caller's namespace; `ifN` for one that is gone, so that it
+ * is not taken for none; "" for 0. Returns `buffer`, of PW_DEVICE_MAX bytes. */
+char *pw_device_name(char *buffer, uint32_t ifindex);
 
 /* Fills in what follows from protocol, port, address and ephemeral range: address_text, scope,
  * range, ephemeral. */

@@ -40,6 +40,15 @@ static inline bool pw_text_equal(const char *a, const char *b)
         return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* Sets a string field that is the struct's own to a copy (NULL: to NULL), frees what it was. 0 or
+ * -ENOMEM (it is then as before). */
+int pw_text_set(char **field, const char *text);
+
+/* The same for a field that many structs share: one counted copy of each text. Fields set this way
+ * are released by pw_shared_unset() only. For one thread. */
+int pw_shared_set(const char **field, const char *text);
+void pw_shared_unset(const char **field);
+
 /* ---- what people type ---- */
 
 /* A decimal number with nothing before or behind it (no sign, no space), min <= n <= max.

@@ -22,7 +22,7 @@ static struct pw_record *record_of(uint8_t protocol, uint16_t port, const char *
         record->protocol = protocol;
         record->port = port;
         pw_address_parse(address, &record->address);
-        pw_record_set(&record->netns, PW_NETNS_HOST);
+        pw_shared_set(&record->netns, PW_NETNS_HOST);
         pw_record_label(record, PW_EPHEMERAL_DEFAULT);
         record->owner = pw_owner_new();
         record->owner->user = strdup("root");

@@ -65,7 +65,7 @@ static struct pw_record *make_listener(size_t n)
         struct pw_record *record = pw_record_new();
         const char *const addresses[] = {"*", "127.0.0.1", "0.0.0.0", "::1", "192.168.1.10"};
 
-        require(record && pw_record_set(&record->netns, PW_NETNS_HOST) == 0, "memory");
+        require(record && pw_shared_set(&record->netns, PW_NETNS_HOST) == 0, "memory");
         record->protocol = n % 3 == 0 ? PW_UDP : PW_TCP;
         record->port = (uint16_t)(1 + n * 7 % 65535);
         require(pw_address_parse(addresses[n % PW_ELEMENTS(addresses)], &record->address) == 0,
@@ -73,7 +73,7 @@ static struct pw_record *make_listener(size_t n)
         record->owner = make_owner(n / 4, 1, 1);
         record->sockets = 1;
         record->verdict = n % 1000 == 7 ? PW_UNEXPECTED : PW_EXPECTED;
-        require(pw_record_set(&record->rule, "/etc/portwatch/rules.d/50-local.rules:12") == 0,
+        require(pw_shared_set(&record->rule, "/etc/portwatch/rules.d/50-local.rules:12") == 0,
                 "memory");
         pw_record_label(record, PW_EPHEMERAL_DEFAULT);
         pw_record_identify(record);

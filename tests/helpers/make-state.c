@@ -199,7 +199,9 @@ static struct pw_record *make_record(const struct fixture *fixture, uint64_t now
 
         if (!record)
                 die("record", -ENOMEM);
-        record->netns = copy(fixture->netns ? fixture->netns : PW_NETNS_HOST);
+        if (pw_shared_set(&record->netns, fixture->netns ? fixture->netns : PW_NETNS_HOST) < 0 ||
+            pw_shared_set(&record->rule, fixture->rule) < 0)
+                die("record", -ENOMEM);
         record->protocol = fixture->protocol;
         record->port = fixture->port;
         if (pw_address_parse(fixture->address, &record->address) < 0)
@@ -211,7 +213,6 @@ static struct pw_record *make_record(const struct fixture *fixture, uint64_t now
         record->sockets = fixture->sockets ? fixture->sockets : 1;
         record->cookie = 1000u + record->port;
         record->verdict = fixture->verdict;
-        record->rule = copy(fixture->rule);
         record->opened_usec = now_usec - fixture->minutes * PW_USEC_PER_MINUTE;
         record->opened_how = fixture->first ? PW_HOW_FIRST_LOOK : PW_HOW_SEEN;
         record->last_seen_usec = now_usec;

@@ -49,7 +49,7 @@ static inline struct pw_record *sample_record(const struct sample *sample)
         record->protocol = sample->protocol ? sample->protocol : PW_TCP;
         record->port = sample->port ? sample->port : 8080;
         pw_address_parse(sample->address ? sample->address : "0.0.0.0", &record->address);
-        pw_record_set(&record->netns, sample->netns ? sample->netns : PW_NETNS_HOST);
+        pw_shared_set(&record->netns, sample->netns ? sample->netns : PW_NETNS_HOST);
         snprintf(record->device, sizeof record->device, "%s", sample->device ? sample->device : "");
         record->service = sample->service;
         record->owner = sample_owner(sample);

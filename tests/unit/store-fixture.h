@@ -86,8 +86,8 @@ _unused_ static struct pw_record *make_record(uint16_t port, const char *user)
         assert_non_null(record);
         assert_non_null(owner);
         record->owner = owner;
-        assert_int_equal(pw_record_set(&record->netns, PW_NETNS_HOST), 0);
-        assert_int_equal(pw_record_set(&record->rule, "/etc/rules.d/50-local.rules:7"), 0);
+        assert_int_equal(pw_shared_set(&record->netns, PW_NETNS_HOST), 0);
+        assert_int_equal(pw_shared_set(&record->rule, "/etc/rules.d/50-local.rules:7"), 0);
         record->protocol = PW_TCP;
         record->port = port;
         assert_int_equal(pw_address_parse("0.0.0.0", &record->address), 0);

@@ -23,7 +23,7 @@ static struct pw_record *make(const char *address, uint16_t port, uint32_t uid, 
         record->owner->uid = uid;
         record->owner->user = strdup(uid == 0 ? "root" : "dev");
         record->owner->exe = exe ? strdup(exe) : NULL;
-        assert_int_equal(pw_record_set(&record->netns, PW_NETNS_HOST), 0);
+        assert_int_equal(pw_shared_set(&record->netns, PW_NETNS_HOST), 0);
         record->protocol = PW_TCP;
         record->port = port;
         assert_int_equal(pw_address_parse(address, &record->address), 0);

@@ -20,7 +20,7 @@ static struct pw_record *make_record(void)
         assert_non_null(record);
         record->owner = pw_owner_new();
         assert_non_null(record->owner);
-        assert_int_equal(pw_record_set(&record->netns, "host"), 0);
+        assert_int_equal(pw_shared_set(&record->netns, "host"), 0);
         record->protocol = PW_TCP;
         record->port = 80;
         assert_int_equal(pw_address_parse("0.0.0.0", &record->address), 0);

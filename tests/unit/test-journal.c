@@ -62,7 +62,7 @@ static struct pw_record *make(int64_t alert_id)
         record->owner->cmdline = strdup("python3 -m http.server");
         record->owner->pids[0] = 812;
         record->owner->n_pids = record->owner->n_holders = 1;
-        assert_int_equal(pw_record_set(&record->netns, PW_NETNS_HOST), 0);
+        assert_int_equal(pw_shared_set(&record->netns, PW_NETNS_HOST), 0);
         record->protocol = PW_TCP;
         record->port = 8080;
         record->service = "http-alt";

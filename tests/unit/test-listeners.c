@@ -32,7 +32,7 @@ static struct pw_record *make(uint16_t port, pid_t pid, uint64_t cookie)
 
         assert_non_null(record);
         assert_non_null(owner);
-        assert_int_equal(pw_record_set(&record->netns, PW_NETNS_HOST), 0);
+        assert_int_equal(pw_shared_set(&record->netns, PW_NETNS_HOST), 0);
         owner->user = strdup("www");
         owner->exe = strdup("/usr/sbin/nginx");
         owner->comm = pid < 100 ? strdup("master") : strdup("worker");

@@ -23,8 +23,7 @@ static void test_record_comes_back(void **state)
         const struct pw_record *out;
 
         strcpy(in->device, "eth0");
-        free(in->netns);
-        in->netns = strdup("docker:web");
+        assert_int_equal(pw_shared_set(&in->netns, "docker:web"), 0);
         in->ephemeral = true;
         in->owner->user_unit = strdup("x.service");
         in->owner->container = strdup("docker:web");
@@ -105,7 +104,7 @@ static void test_unknown_comes_back(void **state)
         owner->exe = owner->unit = owner->comm = owner->cmdline = NULL;
         owner->n_pids = owner->n_holders = 0;
         owner->unknown = PW_UNKNOWN_NO_HOLDER;
-        assert_int_equal(pw_record_set(&in->rule, NULL), 0);
+        assert_int_equal(pw_shared_set(&in->rule, NULL), 0);
         pw_record_identify(in);
         put(fixture, PW_WRITE_OPEN, in, T0);
 

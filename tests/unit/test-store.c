@@ -103,7 +103,7 @@ static void test_change_and_refresh(void **state)
         record->owner->cmdline = strdup("server --other");
         record->sockets = 9;
         record->verdict = PW_DENIED;
-        assert_int_equal(pw_record_set(&record->rule, NULL), 0);
+        assert_int_equal(pw_shared_set(&record->rule, NULL), 0);
         put(fixture, PW_WRITE_REFRESH, record, T0 + 1);
         assert_int_equal(n_events(fixture, PW_EVENT_CHANGED), 0);
         assert_int_equal(number(fixture, "SELECT sockets FROM interval"), 9);

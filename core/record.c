@@ -29,9 +29,10 @@ struct pw_record *pw_record_copy(const struct pw_record *record)
         *copy = *record;
         copy->references = 1;
         copy->owner = pw_owner_ref(record->owner);
-        copy->netns = copy->rule = NULL;
+        copy->netns = copy->rule = copy->address_text = NULL;
         if (pw_shared_set(&copy->netns, record->netns) < 0 ||
-            pw_shared_set(&copy->rule, record->rule) < 0)
+            pw_shared_set(&copy->rule, record->rule) < 0 ||
+            pw_shared_set(&copy->address_text, record->address_text) < 0)
                 return NULL;
         return PW_TAKE_PTR(copy);
 }
@@ -50,6 +51,7 @@ void pw_record_unref(struct pw_record *record)
         pw_owner_unref(record->owner);
         pw_shared_unset(&record->netns);
         pw_shared_unset(&record->rule);
+        pw_shared_unset(&record->address_text);
         free(record);
 }
 
@@ -84,16 +86,20 @@ struct pw_record *pw_record_make(const struct pw_socket *socket, struct pw_owner
         if (device)
                 snprintf(record->device, sizeof record->device, "%s", device);
         record->service = pw_services_name(services, record->protocol, record->port);
-        pw_record_label(record, ephemeral);
+        if (pw_record_label(record, ephemeral) < 0)
+                return NULL;
         return PW_TAKE_PTR(record);
 }
 
-void pw_record_label(struct pw_record *record, struct pw_ports ephemeral)
+int pw_record_label(struct pw_record *record, struct pw_ports ephemeral)
 {
-        pw_address_format(record->address_text, sizeof record->address_text, &record->address);
+        char address[PW_ADDRESS_MAX];
+
         record->scope = pw_address_scope(&record->address);
         record->range = pw_port_range(record->port);
         record->ephemeral = pw_ports_contain(ephemeral, record->port);
+        return pw_shared_set(&record->address_text,
+                             pw_address_format(address, sizeof address, &record->address));
 }
 
 static void hash_part(SHA2_CTX *hash, const char *text)

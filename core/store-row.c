@@ -174,7 +174,9 @@ static int read_endpoint(sqlite3_stmt *row, struct pw_record *record)
                 return r;
         if (!record->netns)
                 return 1;
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        r = pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        if (r < 0)
+                return r;
         record->ephemeral = sqlite3_column_int(row, COLUMN_EPHEMERAL) != 0;
         record->service = pw_iana_service(record->protocol, record->port);
         return 0;

@@ -113,7 +113,8 @@ static int judge_stranger(const struct pw_ctl *ctl, struct facts *facts, size_t 
         record->protocol = protocols[i];
         record->port = facts->port;
         record->address = (struct pw_address){.family = AF_INET6};
-        pw_record_label(record, facts->live.ephemeral);
+        if (pw_record_label(record, facts->live.ephemeral) < 0)
+                return -ENOMEM;
         facts->rulings[i] = pw_policy_judge(facts->policy, record, ctl->now_usec);
         return 0;
 }

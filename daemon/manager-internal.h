@@ -128,6 +128,7 @@ struct pw_manager {
         int64_t last_alert_id;
         bool resync; /* writes were lost: compare store and memory when the store is back */
         bool ready;  /* READY=1 has been sent */
+        bool trim;   /* there were many changes at once */
         char store_state[512];
 
         /* what polls may cost */

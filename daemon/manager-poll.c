@@ -7,12 +7,10 @@
 
 #include "daemon/manager-internal.h"
 
-#include <malloc.h>
-
 #define UDPLITE_INTERVAL_USEC (30 * PW_USEC_PER_SEC)
 #define UNKNOWN_FIRST_USEC (1 * PW_USEC_PER_SEC)
 #define FIRST_LOOKS_MAX 3
-#define MANY_CHANGES 4096 /* after that many, memory goes back to the system */
+#define MANY_CHANGES 4096
 #define UNKNOWN_LAST_USEC (60 * PW_USEC_PER_SEC)
 
 /* ---- owners ---- */
@@ -283,6 +281,7 @@ static int merge(struct pw_manager *m, struct look *look, uint64_t now_usec)
                 pw_listener_detach(m->listeners, absent.items[i].tag);
         if (r == 0)
                 r = attribute(m, &opened, !look->first_done, now_usec);
+        m->trim |= opened.n + absent.n > MANY_CHANGES;
         pw_changes_done(&opened);
         pw_changes_done(&absent);
         return r;

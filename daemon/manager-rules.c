@@ -297,7 +297,8 @@ static struct pw_record *required_record(struct pw_manager *m, const struct pw_r
         record->address.family = AF_INET6;
         record->verdict = PW_EXPECTED;
         record->service = pw_services_name(m->services, record->protocol, port);
-        pw_record_label(record, m->ephemeral);
+        if (pw_record_label(record, m->ephemeral) < 0)
+                return NULL;
         pw_record_identify(record);
         return PW_TAKE_PTR(record);
 }

@@ -8,6 +8,7 @@
 
 #include "daemon/manager-internal.h"
 
+#include <malloc.h>
 #include <syslog.h>
 
 #define STORE_RETRY_USEC (5 * PW_USEC_PER_SEC)
@@ -297,6 +298,10 @@ int manager_commit(struct pw_manager *m)
                 manager_schedule(m, CHORE_JOURNAL, pw_now_boottime() + JOURNAL_RETRY_USEC);
         if (r == 0)
                 r = apply(m);
+        if (m->trim) { /* what many changes took for a moment goes back to the system */
+                m->trim = false;
+                malloc_trim(0);
+        }
         return r < 0 ? r : 0;
 }
 

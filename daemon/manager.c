@@ -12,7 +12,6 @@
 #include <systemd/sd-daemon.h>
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -329,7 +328,10 @@ static int open_dirs(struct pw_manager *m)
                 r = open_dir(m, m->options.run_dir, "run", 0755, &m->run_fd);
         if (r == 0)
                 r = open_dir(m, "/proc", "process", 0, &m->proc_fd);
+        /* The unit's own view of / hides /home and /tmp, where executables may be. */
         if (r == 0)
+                m->root_fd = open("/proc/1/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (r == 0 && m->root_fd < 0)
                 r = open_dir(m, "/", "root", 0, &m->root_fd);
         if (r == 0)
                 r = open_dir(m, "/etc", "settings", 0, &m->etc_fd);

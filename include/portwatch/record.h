@@ -39,7 +39,7 @@ struct pw_record {
         uint8_t protocol;
         uint16_t port;
         struct pw_address address;
-        char address_text[PW_ADDRESS_MAX];
+        const char *address_text; /* pw_address_format(); shared, as many listen at the same one */
         char device[PW_DEVICE_MAX]; /* "": not bound to one */
         struct pw_owner *owner;     /* never NULL in a published record */
 
@@ -90,8 +90,8 @@ struct pw_record *pw_record_make(const struct pw_socket *socket, struct pw_owner
 char *pw_device_name(char *buffer, uint32_t ifindex);
 
 /* Fills in what follows from protocol, port, address and ephemeral range: address_text, scope,
- * range, ephemeral. */
-void pw_record_label(struct pw_record *record, struct pw_ports ephemeral);
+ * range, ephemeral. 0 or -ENOMEM. */
+int pw_record_label(struct pw_record *record, struct pw_ports ephemeral);
 
 /* Fills in listener_id: the first 128 bits of SHA-256 over the identity in names, each part ended
  * by a NUL: netns, protocol name, address text, port, device, user, exe, pattern of unit, of user

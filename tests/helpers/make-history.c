@@ -75,7 +75,7 @@ static struct pw_record *make_listener(size_t n)
         record->verdict = n % 1000 == 7 ? PW_UNEXPECTED : PW_EXPECTED;
         require(pw_shared_set(&record->rule, "/etc/portwatch/rules.d/50-local.rules:12") == 0,
                 "memory");
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        require(pw_record_label(record, PW_EPHEMERAL_DEFAULT) == 0, "memory");
         pw_record_identify(record);
         return record;
 }

@@ -216,7 +216,8 @@ static struct pw_record *make_record(const struct fixture *fixture, uint64_t now
         record->opened_usec = now_usec - fixture->minutes * PW_USEC_PER_MINUTE;
         record->opened_how = fixture->first ? PW_HOW_FIRST_LOOK : PW_HOW_SEEN;
         record->last_seen_usec = now_usec;
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        if (pw_record_label(record, PW_EPHEMERAL_DEFAULT) < 0)
+                die("record", -ENOMEM);
         pw_record_identify(record);
         return record;
 }

@@ -107,7 +107,7 @@ _unused_ static struct pw_record *make_record(uint16_t port, const char *user)
         owner->pids[0] = 4711;
         owner->started[0] = 123456789012345;
         owner->pids[1] = INT32_MAX;
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        assert_int_equal(pw_record_label(record, PW_EPHEMERAL_DEFAULT), 0);
         pw_record_identify(record);
         return record;
 }

@@ -27,7 +27,7 @@ static struct pw_record *make(const char *address, uint16_t port, uint32_t uid, 
         record->protocol = PW_TCP;
         record->port = port;
         assert_int_equal(pw_address_parse(address, &record->address), 0);
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        assert_int_equal(pw_record_label(record, PW_EPHEMERAL_DEFAULT), 0);
         pw_record_identify(record);
         record->verdict = PW_UNEXPECTED;
         return record;

@@ -268,7 +268,7 @@ static void test_learned_and_only_that(void **state _unused_)
                         add(&records, random_sample(seed));
                         add(&others, random_sample(seed));
                         others.items[i]->port = records.items[next_random(seed) % records.n]->port;
-                        pw_record_label(others.items[i], PW_EPHEMERAL_DEFAULT);
+                        assert_int_equal(pw_record_label(others.items[i], PW_EPHEMERAL_DEFAULT), 0);
                 }
                 text = pw_baseline_text(&records, NOW, &learned, &left_out);
                 policy = policy_of(text);

@@ -29,7 +29,7 @@ static struct pw_record *make_record(void)
         record->owner->exe = strdup("/usr/sbin/nginx");
         record->owner->unit = strdup("nginx.service");
         record->service = "http";
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        assert_int_equal(pw_record_label(record, PW_EPHEMERAL_DEFAULT), 0);
         return record;
 }
 
@@ -146,7 +146,7 @@ static void test_sets(void **state _unused_)
 
         record->port = 40000;
         assert_int_equal(pw_address_parse("10.1.2.3", &record->address), 0);
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        assert_int_equal(pw_record_label(record, PW_EPHEMERAL_DEFAULT), 0);
         record->verdict = PW_DENIED;
         record->reasons = PW_REASON_DENIED | PW_REASON_SECOND_OWNER;
         assert_true(matches(record, "range=ephemeral", NULL));

@@ -70,7 +70,7 @@ static struct pw_record *make(int64_t alert_id)
         record->verdict = PW_UNEXPECTED;
         record->alert_id = alert_id;
         record->reasons = PW_REASON_UNEXPECTED;
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        assert_int_equal(pw_record_label(record, PW_EPHEMERAL_DEFAULT), 0);
         pw_record_identify(record);
         return record;
 }

@@ -45,7 +45,7 @@ static struct pw_record *make(uint16_t port, pid_t pid, uint64_t cookie)
         record->address.family = AF_INET6;
         record->cookie = cookie;
         record->sockets = 1;
-        pw_record_label(record, PW_EPHEMERAL_DEFAULT);
+        assert_int_equal(pw_record_label(record, PW_EPHEMERAL_DEFAULT), 0);
         pw_record_identify(record);
         return record;
 }

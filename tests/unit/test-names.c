@@ -128,10 +128,9 @@ struct catalog {
 };
 
 /* Entries are `-- ID`, headers, an empty line, and text. */
-static void read_catalog(struct catalog *catalog)
+static void read_catalog(const char *path, struct catalog *catalog)
 {
-        ssize_t length = pw_read_file(AT_FDCWD, PW_SOURCE_DIR "/systemd/portwatch.catalog",
-                                      catalog->text, sizeof catalog->text);
+        ssize_t length = pw_read_file(AT_FDCWD, path, catalog->text, sizeof catalog->text);
         char *at = catalog->text;
 
         assert_true(length > 0);
@@ -167,22 +166,35 @@ static size_t entries_of(const struct catalog *catalog, const char *id, size_t *
 #define MESSAGE_TEXT(name, id, text) text,
 static const char *const message_texts[] = {PW_MESSAGE_IDS(MESSAGE_TEXT)};
 
-/* One entry for each id, with the header's words as its subject, and no entry for anything else. */
-static void the_catalog_explains_each_message(void **state _unused_)
+/* One entry for each id, and no entry for anything else. `subjects` may be NULL. */
+static void check_catalog(const char *path, const char *const *subjects)
 {
         static struct catalog catalog;
 
-        read_catalog(&catalog);
+        memset(&catalog, 0, sizeof catalog);
+        read_catalog(path, &catalog);
         for (unsigned i = 0; i < PW_MESSAGE_COUNT; i++) {
                 const char *id = pw_message_id((enum pw_message)i);
                 size_t entry = 0;
 
                 if (entries_of(&catalog, id, &entry) != 1)
-                        fail_msg("%s (%s) has not one entry", id, message_texts[i]);
-                assert_string_equal(catalog.subjects[entry], message_texts[i]);
+                        fail_msg("%s: %s (%s) has not one entry", path, id, message_texts[i]);
+                if (subjects)
+                        assert_string_equal(catalog.subjects[entry], subjects[i]);
                 assert_true(strlen(catalog.bodies[entry]) > 80);
         }
         assert_int_equal(catalog.n, PW_MESSAGE_COUNT);
+}
+
+/* The subjects are the header's words. */
+static void the_catalog_explains_each_message(void **state _unused_)
+{
+        check_catalog(PW_SOURCE_DIR "/systemd/portwatch.catalog", message_texts);
+}
+
+static void the_translation_explains_each_message(void **state _unused_)
+{
+        check_catalog(PW_SOURCE_DIR "/systemd/portwatch.ko.catalog", NULL);
 }
 
 int main(void)
@@ -195,6 +207,7 @@ int main(void)
             cmocka_unit_test(a_short_buffer_is_never_overrun),
             cmocka_unit_test(message_ids_are_unique),
             cmocka_unit_test(the_catalog_explains_each_message),
+            cmocka_unit_test(the_translation_explains_each_message),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,16 @@ struct pw_record *pw_record_copy(const struct pw_record *record)
         return PW_TAKE_PTR(copy);
 }
 
+void pw_record_copy_alert(struct pw_record *to, const struct pw_record *from)
+{
+        to->alert_id = from->alert_id;
+        to->reasons = from->reasons;
+        to->raised_usec = from->raised_usec;
+        to->delivered_usec = from->delivered_usec;
+        to->resolved_usec = from->resolved_usec;
+        to->alert_count = from->alert_count;
+}
+
 struct pw_record *pw_record_ref(struct pw_record *record)
 {
         if (record)

@@ -110,7 +110,7 @@ static int search_near(struct find *find)
         if (r < 0 || find->holders.n_missing == 0)
                 return r;
         pw_holders_settle(&find->holders);
-        return pw_holders_visit_all(&find->holders);
+        return pw_holders_visit_all(&find->holders, false);
 }
 
 /* ---- sockets by their holders ---- */
@@ -120,7 +120,7 @@ struct candidate {
         uint64_t key;               /* tells most unequal ones apart */
         const struct pw_held *held; /* NULL: no holder is known */
         uint64_t cgroup_id;         /* where the names come from it, else 0 */
-        uint32_t uid;               /* likewise */
+        uint32_t uid;               /* where no holder is known, else 0 */
         size_t index;
 };
 
@@ -153,8 +153,7 @@ static int compare_held(const struct pw_held *a, const struct pw_held *b)
 
         if (a == b || r != 0)
                 return r;
-        return memcmp(a->holders, b->holders,
-                      PW_MIN(a->n_holders, (uint32_t)PW_OWNER_PIDS_MAX) * sizeof *a->holders);
+        return memcmp(a->holders, b->holders, pw_held_listed(a) * sizeof *a->holders);
 }
 
 static int compare_candidates(const void *one, const void *other)
@@ -235,7 +234,7 @@ static int principal_read(struct pw_attribution *attribution, const struct pw_ho
 static int find_principal(struct find *find, const struct pw_held *held,
                           const struct pw_owner **ret)
 {
-        int n = (int)PW_MIN(held->n_holders, (uint32_t)PW_OWNER_PIDS_MAX), rank;
+        int n = (int)pw_held_listed(held), rank;
 
         for (rank = 0; rank < n; rank++) {
                 uint32_t holder = held->holders[rank];
@@ -274,7 +273,7 @@ static int copy_principal(struct pw_owner *owner, const struct pw_owner *princip
 static void set_pids(const struct find *find, struct pw_owner *owner, const struct pw_held *held,
                      unsigned rank)
 {
-        unsigned n = PW_MIN(held->n_holders, (uint32_t)PW_OWNER_PIDS_MAX);
+        unsigned n = pw_held_listed(held);
 
         for (unsigned i = rank; i < n; i++) {
                 const struct pw_holder *holder = &find->holders.items[held->holders[i]];
@@ -366,7 +365,7 @@ static int find_holders(struct find *find, const struct pw_socket *const *socket
         if (r == 0 && !everyone)
                 r = pw_cgroups_resolve(&find->cgroups, cgroup_fd);
         if (r == 0)
-                r = everyone ? pw_holders_visit_all(&find->holders) : search_near(find);
+                r = everyone ? pw_holders_visit_all(&find->holders, true) : search_near(find);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < find->n; i++) {
@@ -384,10 +383,13 @@ int pw_attribution_find(struct pw_attribution *attribution, const struct pw_sock
                         size_t n, bool everyone, struct pw_owner **ret_owners)
 {
         struct find find = {.attribution = attribution, .n = n};
-        _cleanup_(pw_freep) struct pw_owner **owners = calloc(n + 1, sizeof *owners);
+        _cleanup_(pw_freep) struct pw_owner **owners = NULL;
         int r = -ENOMEM;
 
-        find.candidates = calloc(n + 1, sizeof *find.candidates);
+        if (n == 0)
+                return 0;
+        owners = calloc(n, sizeof *owners);
+        find.candidates = calloc(n, sizeof *find.candidates);
         if (owners && find.candidates)
                 r = pw_holders_begin(&find.holders, &attribution->proc, sockets, n);
         if (r == 0)
@@ -400,7 +402,9 @@ int pw_attribution_find(struct pw_attribution *attribution, const struct pw_sock
                 pw_users_refresh(attribution->users);
                 r = make_owners(&find, sockets, owners);
         }
-        attribution->partial = find.holders.hidden;
+        /* A search that ended near its sockets says nothing about the processes elsewhere. */
+        if (find.holders.hidden || find.holders.looked_everywhere)
+                attribution->partial = find.holders.hidden;
         find_done(&find);
         for (size_t i = 0; i < n && r < 0 && owners; i++)
                 pw_owner_unref(owners[i]);

@@ -125,6 +125,8 @@ static void put_container(struct pw_cgroup_names *names, const char *kind, struc
 {
         char raw[PW_UNIT_MAX], text[PW_UNIT_MAX - 48];
 
+        if (name.length == 0)
+                return;
         pw_text_clean(text, sizeof text, raw, unescape(name, raw, sizeof raw));
         snprintf(names->container, sizeof names->container, "%s%s%.*s:%s", kind,
                  user.text ? "@" : "", (int)PW_MIN(user.length, (size_t)16),

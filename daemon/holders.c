@@ -10,6 +10,9 @@
 #include "daemon/holders.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define RINGS_MAX 4096
@@ -81,25 +84,36 @@ static uint64_t spread(uint64_t number)
         return number ^ number >> 31;
 }
 
-static void held_add(struct pw_holders *holders, struct pw_held *held, uint32_t holder)
+/* Puts a holder among the first ones to start, of which `n` are listed. Returns how many are then.
+ */
+static uint32_t held_insert(const struct pw_holders *holders, struct pw_held *held, uint32_t n,
+                            uint32_t holder)
 {
         const struct pw_holder *items = holders->items;
-        uint32_t n = PW_MIN(held->n_holders, (uint32_t)PW_OWNER_PIDS_MAX), at = n;
+        uint32_t at = n;
+
+        while (at > 0 && started_before(&items[holder], &items[held->holders[at - 1]]))
+                at--;
+        if (at == PW_OWNER_PIDS_MAX)
+                return n;
+        n = PW_MIN(n, (uint32_t)PW_OWNER_PIDS_MAX - 1);
+        memmove(&held->holders[at + 1], &held->holders[at], (n - at) * sizeof *held->holders);
+        held->holders[at] = holder;
+        return n + 1;
+}
+
+static void held_add(struct pw_holders *holders, struct pw_held *held, uint32_t holder)
+{
+        const struct pw_holder *item = &holders->items[holder];
 
         if (held->last_holder == holder + 1)
                 return;
         if (held->n_holders == 0)
                 holders->n_missing--;
+        held_insert(holders, held, pw_held_listed(held), holder);
         held->last_holder = holder + 1;
         held->n_holders++;
-        held->fingerprint += spread(holder);
-        while (at > 0 && started_before(&items[holder], &items[held->holders[at - 1]]))
-                at--;
-        if (at == PW_OWNER_PIDS_MAX)
-                return;
-        n = PW_MIN(n, (uint32_t)PW_OWNER_PIDS_MAX - 1);
-        memmove(&held->holders[at + 1], &held->holders[at], (n - at) * sizeof *held->holders);
-        held->holders[at] = holder;
+        held->fingerprint += spread(spread((uint64_t)item->pid) ^ item->started);
 }
 
 /* A process while it is looked into. */
@@ -218,28 +232,179 @@ int pw_holders_visit_rings(struct pw_holders *holders)
         return 0;
 }
 
-int pw_holders_visit_all(struct pw_holders *holders)
+/* ---- all processes ---- */
+
+#define THREADS_MAX 4
+#define SHARE 8         /* processes taken at once */
+#define THREAD_LEAST 48 /* for fewer processes another thread is not worth its start */
+
+struct pids {
+        pid_t *items;
+        size_t n, capacity;
+        atomic_size_t next; /* to be looked into */
+};
+
+/* Lists all processes. 0 or -ENOMEM. */
+static int list_pids(struct pw_holders *holders, struct pids *pids)
 {
-        struct pw_numbers *pids = &holders->proc->pids;
+        struct pw_numbers *numbers = &holders->proc->pids;
         _cleanup_(pw_closep) int dir =
             openat(holders->proc->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         bool first = false;
         const char *name;
 
         holders->proc->reads++;
-        pw_numbers_start(pids, dir);
-        while ((name = pw_numbers_next(pids))) {
-                pid_t pid = (pid_t)strtol(name, NULL, 10);
-                int r = pw_holders_visit(holders, pid);
-
-                if (r < 0)
-                        return r;
-                first |= pid == 1;
+        pw_numbers_start(numbers, dir);
+        while ((name = pw_numbers_next(numbers))) {
+                if (pw_array_reserve(&pids->items, &pids->capacity, pids->n + 1,
+                                     sizeof *pids->items) < 0)
+                        return -ENOMEM;
+                pids->items[pids->n] = (pid_t)strtol(name, NULL, 10);
+                first |= pids->items[pids->n++] == 1;
         }
         /* hidepid= leaves out the processes of others: then PID 1 is not there, either. */
-        if (!first || pids->error < 0)
+        if (!first || numbers->error < 0)
                 holders->hidden = true;
-        return pw_holders_visit_rings(holders);
+        holders->looked_everywhere = true;
+        return 0;
+}
+
+/* Looks into processes until none is left. 0 or -ENOMEM. */
+static int visit_pids(struct pw_holders *holders, struct pids *pids)
+{
+        for (;;) {
+                size_t from = atomic_fetch_add(&pids->next, SHARE);
+                size_t to = PW_MIN(from + SHARE, pids->n);
+
+                if (from >= pids->n)
+                        return 0;
+                for (; from < to; from++)
+                        if (pw_holders_visit(holders, pids->items[from]) < 0)
+                                return -ENOMEM;
+        }
+}
+
+/* A search of its own over a part of the processes, for the same inodes. */
+struct helper {
+        pthread_t thread;
+        int result;
+        struct pids *pids;
+        struct pw_proc proc;
+        struct pw_holders part;
+};
+
+static void *helper_run(void *userdata)
+{
+        struct helper *helper = userdata;
+
+        helper->result = visit_pids(&helper->part, helper->pids);
+        return NULL;
+}
+
+/* NULL where there is no memory or thread to be had: then others have more to do. */
+static struct helper *helper_start(const struct pw_holders *holders, struct pids *pids)
+{
+        struct helper *helper = calloc(1, sizeof *helper);
+
+        if (!helper)
+                return NULL;
+        helper->pids = pids;
+        helper->proc.fd = holders->proc->fd;
+        helper->part = (struct pw_holders){
+            .proc = &helper->proc,
+            .inodes = holders->inodes,
+            .n_inodes = holders->n_inodes,
+            .n_missing = holders->n_inodes,
+            .held = calloc(holders->n_inodes, sizeof *helper->part.held),
+        };
+        if (helper->part.held && pthread_create(&helper->thread, NULL, helper_run, helper) == 0)
+                return helper;
+        free(helper->part.held);
+        free(helper);
+        return NULL;
+}
+
+/* Adds what a part of the search has found. 0 or -ENOMEM. */
+static int merge(struct pw_holders *holders, const struct pw_holders *part)
+{
+        uint32_t base = (uint32_t)holders->n_items;
+
+        if (pw_array_reserve(&holders->items, &holders->items_capacity,
+                             holders->n_items + part->n_items, sizeof *holders->items) < 0 ||
+            pw_array_reserve(&holders->rings, &holders->rings_capacity,
+                             holders->n_rings + part->n_rings, sizeof *holders->rings) < 0)
+                return -ENOMEM;
+        if (part->n_items > 0)
+                memcpy(holders->items + base, part->items, part->n_items * sizeof *part->items);
+        if (part->n_rings > 0)
+                memcpy(holders->rings + holders->n_rings, part->rings,
+                       part->n_rings * sizeof *part->rings);
+        holders->n_items += part->n_items;
+        holders->n_rings += part->n_rings;
+        holders->hidden |= part->hidden;
+        holders->proc->reads += part->proc->reads;
+        for (size_t i = 0; i < part->n_inodes; i++) {
+                const struct pw_held *from = &part->held[i];
+                struct pw_held *to = &holders->held[i];
+                uint32_t n = pw_held_listed(to);
+
+                if (from->n_holders > 0 && to->n_holders == 0)
+                        holders->n_missing--;
+                for (uint32_t k = 0; k < pw_held_listed(from); k++)
+                        n = held_insert(holders, to, n, base + from->holders[k]);
+                to->n_holders += from->n_holders;
+                to->fingerprint += from->fingerprint;
+        }
+        return 0;
+}
+
+static int helper_end(struct helper *helper, struct pw_holders *holders)
+{
+        int r;
+
+        pthread_join(helper->thread, NULL);
+        r = helper->result;
+        if (r == 0)
+                r = merge(holders, &helper->part);
+        helper->part.inodes = NULL; /* not its own */
+        pw_holders_done(&helper->part);
+        free(helper);
+        return r;
+}
+
+/* How many threads besides this one are worth their start. */
+static size_t count_helpers(size_t n_pids)
+{
+        cpu_set_t cpus;
+        size_t n = 1;
+
+        if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+                n = (size_t)CPU_COUNT(&cpus);
+        return PW_MIN(PW_MIN(n, n_pids / THREAD_LEAST + 1), (size_t)THREADS_MAX) - 1;
+}
+
+int pw_holders_visit_all(struct pw_holders *holders, bool hurry)
+{
+        struct helper *helpers[THREADS_MAX] = {NULL};
+        struct pids pids = {NULL, 0, 0, 0};
+        size_t n_helpers;
+        int r;
+
+        if (holders->n_inodes == 0)
+                return 0;
+        r = list_pids(holders, &pids);
+        n_helpers = r == 0 && hurry ? count_helpers(pids.n) : 0;
+        for (size_t i = 0; i < n_helpers; i++)
+                helpers[i] = helper_start(holders, &pids);
+        if (r == 0)
+                r = visit_pids(holders, &pids);
+        for (size_t i = 0; i < n_helpers; i++) {
+                int result = helpers[i] ? helper_end(helpers[i], holders) : 0;
+
+                r = PW_MIN(r, result);
+        }
+        free(pids.items);
+        return r < 0 ? r : pw_holders_visit_rings(holders);
 }
 
 void pw_holders_settle(struct pw_holders *holders)

@@ -21,10 +21,16 @@ struct pw_held {
         uint64_t fingerprint;                /* of the set of all holders */
 };
 
+static inline uint32_t pw_held_listed(const struct pw_held *held)
+{
+        return PW_MIN(held->n_holders, (uint32_t)PW_OWNER_PIDS_MAX);
+}
+
 /* A search. Make it with pw_holders_begin(), release it with pw_holders_done(). */
 struct pw_holders {
         struct pw_proc *proc;
         bool hidden; /* a process was met that may not be looked into */
+        bool looked_everywhere;
 
         uint32_t *inodes; /* sorted, each once; `held` is parallel to it */
         struct pw_held *held;
@@ -46,8 +52,9 @@ void pw_holders_done(struct pw_holders *holders);
 
 /* Looks into one process. 0 (also where it has ended); 1: not permitted; -ENOMEM. */
 int pw_holders_visit(struct pw_holders *holders, pid_t pid);
-/* Looks into all processes, then into rings. 0 or -ENOMEM. */
-int pw_holders_visit_all(struct pw_holders *holders);
+/* Looks into all processes, then into rings; in a hurry, with several threads, which costs the same
+ * CPU time in less time. 0 or -ENOMEM. */
+int pw_holders_visit_all(struct pw_holders *holders, bool hurry);
 /* Looks into the rings that were met, if sockets are missing. 0 or -ENOMEM. */
 int pw_holders_visit_rings(struct pw_holders *holders);
 /* From now on, holders are noted only for sockets that have none yet. */

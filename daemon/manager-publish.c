@@ -156,16 +156,6 @@ int manager_settle_alert(struct pw_manager *m, struct pw_record *record, unsigne
 
 /* ---- records ---- */
 
-static void copy_alert(struct pw_record *to, const struct pw_record *from)
-{
-        to->alert_id = from->alert_id;
-        to->reasons = from->reasons;
-        to->raised_usec = from->raised_usec;
-        to->delivered_usec = from->delivered_usec;
-        to->resolved_usec = from->resolved_usec;
-        to->alert_count = from->alert_count;
-}
-
 static void copy_interval(struct pw_record *to, const struct pw_record *from)
 {
         to->opened_usec = from->opened_usec;
@@ -185,7 +175,7 @@ static struct pw_record *next_record(const struct pw_listener *listener,
 
         if (!record)
                 return NULL;
-        copy_alert(record, old);
+        pw_record_copy_alert(record, old);
         if (change != PW_LISTENER_OPENED)
                 copy_interval(record, old);
         record->verdict = old->verdict;
@@ -342,7 +332,7 @@ int manager_reassign(struct pw_manager *m, struct pw_listener *from, struct pw_l
         if (!record || !left)
                 return -ENOMEM;
         copy_interval(record, from->record);
-        copy_alert(record, had_alert ? to->record : from->record);
+        pw_record_copy_alert(record, had_alert ? to->record : from->record);
         record->verdict = from->record->verdict;
         if (pw_shared_set(&record->rule, from->record->rule) < 0)
                 return -ENOMEM;

@@ -82,22 +82,15 @@ static int recall_closed(struct pw_manager *m, struct pw_record *record)
 static int recall_alert(struct pw_manager *m, struct pw_record *alert)
 {
         struct pw_listener *listener = pw_listeners_get(m->listeners, alert);
-        struct pw_record *record;
 
         if (!listener)
                 return -ENOMEM;
-        if (listener->record != alert && listener->record->alert_id >= alert->alert_id)
-                return 0;
-        if (listener->record != alert) {
-                record = pw_record_copy(listener->record);
+        if (listener->record->alert_id < alert->alert_id) {
+                struct pw_record *record = pw_record_copy(listener->record);
+
                 if (!record)
                         return -ENOMEM;
-                record->alert_id = alert->alert_id;
-                record->reasons = alert->reasons;
-                record->raised_usec = alert->raised_usec;
-                record->delivered_usec = alert->delivered_usec;
-                record->resolved_usec = alert->resolved_usec;
-                record->alert_count = alert->alert_count;
+                pw_record_copy_alert(record, alert);
                 pw_record_unref(listener->record);
                 listener->record = record;
         }
@@ -198,7 +191,7 @@ int manager_store_open(struct pw_manager *m)
         if (r == 0)
                 strcpy(m->store_state, "ok");
         manager_schedule(m, CHORE_HEARTBEAT, pw_now_boottime() + HEARTBEAT_USEC);
-        manager_schedule(m, CHORE_PRUNE, pw_now_boottime() + 5 * PRUNE_STEP_USEC);
+        manager_schedule(m, CHORE_PRUNE, pw_now_boottime() + 2 * PW_USEC_PER_MINUTE);
         return manager_event(m, PW_EVENT_STARTED, PORTWATCH_VERSION);
 }
 

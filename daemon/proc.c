@@ -261,7 +261,7 @@ static unsigned deleted_traits(struct pw_proc *proc, int dir_fd, const char *pat
                                const struct file_id *exe)
 {
         _cleanup_(pw_closep) int own_root = -EBADF;
-        struct file_id now;
+        struct file_id now = {0};
         bool replaced = lookup(proc->root_fd, path, &now) && is_roots_file(&now);
 
         if (in_host_mounts(proc, dir_fd))
@@ -281,7 +281,7 @@ static unsigned deleted_traits(struct pw_proc *proc, int dir_fd, const char *pat
 static unsigned exe_traits(struct pw_proc *proc, int dir_fd, char *path, size_t *length)
 {
         unsigned traits = is_temporary(path) ? PW_TRAIT_TEMPORARY : 0;
-        struct file_id exe, host;
+        struct file_id exe = {0}, host = {0};
         bool known = file_id_read(dir_fd, "exe", &exe) == 0;
 
         proc->reads++;

@@ -92,14 +92,17 @@ static void remember_parts(struct pw_tracker *tracker, const struct pw_snapshot 
         }
 }
 
-/* When a socket is old enough to be told: UDP in the ephemeral range may be a client. */
+/* When a socket is old enough to be told: UDP may be a client. */
 static uint64_t ripe_usec(const struct pw_tracker *tracker, const struct tracked *tracked)
 {
         const struct pw_endpoint *endpoint = &tracked->socket.endpoint;
 
-        if (endpoint->protocol == PW_TCP || !pw_ports_contain(tracker->ephemeral, endpoint->port))
+        if (endpoint->protocol == PW_TCP || pw_port_range(endpoint->port) == PW_RANGE_WELL_KNOWN)
                 return 0;
-        return tracked->since_usec + tracker->dwell_usec;
+        if (pw_ports_contain(tracker->ephemeral, endpoint->port))
+                return tracked->since_usec + tracker->dwell_usec;
+        /* What was there at the first look has been there for longer than a look can tell. */
+        return tracked->first_look ? 0 : tracked->since_usec + PW_UDP_SETTLE_USEC;
 }
 
 static void tell_if_ripe(struct pw_tracker *tracker, struct tracked *tracked, uint64_t now_usec,

@@ -10,10 +10,13 @@
  *   pw_tracker_settle() takes a proof for each of these and lets the gone ones go.
  *
  * UDP sockets in the ephemeral range are held back until they have lived `dwell_usec`: clients come
- * and go there all the time, and a poll cannot tell them from servers. One that goes before that
- * leaves no trace. */
+ * and go there all the time, and a poll cannot tell them from servers. Resolvers use other ports, too,
+ * for a moment each: above the well-known ports UDP is held back for PW_UDP_SETTLE_USEC. One that goes
+ * before that leaves no trace. */
 
 #include <portwatch/snapshot.h>
+
+#define PW_UDP_SETTLE_USEC (3 * PW_USEC_PER_SEC)
 
 struct pw_tracker;
 

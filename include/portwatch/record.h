@@ -72,6 +72,8 @@ struct pw_record {
 struct pw_record *pw_record_new(void); /* cleared, one reference; NULL when out of memory */
 /* A copy with one reference that shares the owner; for changing a published record's detail. */
 struct pw_record *pw_record_copy(const struct pw_record *record);
+/* Sets the alert fields of `to` (not yet published) to those of `from`. */
+void pw_record_copy_alert(struct pw_record *to, const struct pw_record *from);
 struct pw_record *pw_record_ref(struct pw_record *record);
 void pw_record_unref(struct pw_record *record);
 PW_DEFINE_CLEANUP(struct pw_record *, pw_record_unref)

@@ -614,6 +614,39 @@ static void many_sockets(void **state)
         assert_int_equal(owners[0]->references, SOCKETS_MAX);
 }
 
+/* So many that several threads share them: would catch a part of the search that is lost or counted
+ * twice when the parts are put together. */
+static void many_processes(void **state)
+{
+        enum { N = 400 };
+
+        (void)state;
+        for (int i = 0; i < N; i++) {
+                process(1000 + i, (unsigned)(5000 - i), "/");
+                holds(1000 + i, 3, 1);
+                holds(1000 + i, 4, (unsigned)(10 + i));
+                if (i % 2)
+                        holds(1000 + i, 5, 2);
+        }
+        want(1, 0);
+        want(2, 0);
+        for (unsigned i = 0; i < N; i++)
+                want(10 + i, 0);
+        want(3, 0);
+        find(true);
+        assert_int_equal(owners[0]->n_holders, N);
+        assert_int_equal(owners[1]->n_holders, N / 2);
+        for (int i = 0; i < PW_OWNER_PIDS_MAX; i++) {
+                assert_int_equal(owners[0]->pids[i], 1000 + N - 1 - i);
+                assert_int_equal(owners[1]->pids[i], 1000 + N - 1 - 2 * i);
+        }
+        for (int i = 0; i < N; i++) {
+                assert_int_equal(owners[2 + i]->n_holders, 1);
+                assert_int_equal(owners[2 + i]->pids[0], 1000 + i);
+        }
+        assert_int_equal(owners[2 + N]->unknown, PW_UNKNOWN_NO_HOLDER);
+}
+
 static int make_top(void **state)
 {
         (void)state;
@@ -645,6 +678,7 @@ int main(void)
             TEST(users_change),       TEST(rings),
             TEST(still_held),         TEST(held_unreadable),
             TEST(nothing_asked),      TEST(many_sockets),
+            TEST(many_processes),
         };
 
         return cmocka_run_group_tests(tests, make_top, remove_top);

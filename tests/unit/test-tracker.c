@@ -203,6 +203,29 @@ static void test_udp_that_stays_is_told_once(void **state)
         assert_int_equal(opened.n, 0);
 }
 
+/* A resolver binds ports outside the ephemeral range as well, each for one question. */
+static void test_udp_above_the_well_known_ports_settles_first(void **state)
+{
+        (void)state;
+        begin(true);
+        row(4, PW_UDP, 5000); /* there at the first look: told at once, for the baseline */
+        look(10 * SECOND);
+        assert_int_equal(opened.n, 1);
+
+        begin(true);
+        row(4, PW_UDP, 5000);
+        row(5, PW_UDP, 6000);
+        row(6, PW_UDP, 514);
+        look(11 * SECOND);
+        assert_int_equal(opened.n, 1);
+        assert_int_equal(opened.items[0].socket.cookie, 6);
+        assert_int_equal(pw_tracker_due(tracker), 11 * SECOND + PW_UDP_SETTLE_USEC);
+        opened.n = 0;
+        assert_int_equal(pw_tracker_tick(tracker, 14 * SECOND, &opened), 0);
+        assert_int_equal(opened.n, 1);
+        assert_int_equal(opened.items[0].socket.cookie, 5);
+}
+
 /* One that is absent while its time comes is not told before it is seen again. */
 static void test_absent_is_not_told_by_the_clock(void **state)
 {
@@ -262,6 +285,7 @@ int main(void)
             TEST(test_other_looks_keep_unproven),
             TEST(test_udp_clients_leave_no_trace),
             TEST(test_udp_that_stays_is_told_once),
+            TEST(test_udp_above_the_well_known_ports_settles_first),
             TEST(test_absent_is_not_told_by_the_clock),
             TEST(test_repeated_rows_are_one_socket),
             TEST(test_tags),

@@ -45,9 +45,11 @@ struct look {
         bool first_done; /* a complete one has been merged */
 };
 
-/* A socket whose owner is not known, to be asked for again. */
+/* A socket whose owner is not known, to be asked for again. Where no process held it at the first asking
+ * it has most likely just closed: it is a listener only when it is still there at the second. */
 struct unknown_socket {
-        struct pw_socket socket;
+        struct pw_change opened;
+        bool attached; /* to a listener */
         uint64_t due_usec, delay_usec;
 };
 

@@ -15,8 +15,8 @@
 
 /* ---- owners ---- */
 
-static int remember_unknown(struct pw_manager *m, const struct pw_socket *socket, uint64_t now_usec,
-                            uint64_t delay_usec)
+static int remember_unknown(struct pw_manager *m, const struct pw_change *opened, bool attached,
+                            uint64_t now_usec, uint64_t delay_usec)
 {
         int r = pw_array_reserve(&m->unknown, &m->unknown_capacity, m->n_unknown + 1,
                                  sizeof *m->unknown);
@@ -24,7 +24,8 @@ static int remember_unknown(struct pw_manager *m, const struct pw_socket *socket
         if (r < 0)
                 return r;
         m->unknown[m->n_unknown++] = (struct unknown_socket){
-            .socket = *socket,
+            .opened = *opened,
+            .attached = attached,
             .due_usec = now_usec + delay_usec,
             .delay_usec = delay_usec,
         };
@@ -71,8 +72,7 @@ static struct pw_record *make_record(struct pw_manager *m, const struct pw_socke
         return record;
 }
 
-static int attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner,
-                  uint64_t now_usec)
+static int attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner)
 {
         _cleanup_(pw_record_unrefp) struct pw_record *record =
             make_record(m, &change->socket, owner, change->first_look, change->since_usec);
@@ -87,9 +87,19 @@ static int attach(struct pw_manager *m, const struct pw_change *change, struct p
         if (listener->past && listener->record->cookie == change->socket.cookie)
                 listener->proven = true;
         pw_tracker_tag(m->tracker, change->socket.cookie, listener);
-        if (owner->unknown != PW_KNOWN)
-                return remember_unknown(m, &change->socket, now_usec, UNKNOWN_FIRST_USEC);
         return 0;
+}
+
+/* A socket that nothing holds is not yet believed to be there. */
+static int meet(struct pw_manager *m, const struct pw_change *opened, struct pw_owner *owner,
+                uint64_t now_usec)
+{
+        bool believed = owner->unknown != PW_UNKNOWN_NO_HOLDER;
+        int r = believed ? attach(m, opened, owner) : 0;
+
+        if (r < 0 || owner->unknown == PW_KNOWN)
+                return r;
+        return remember_unknown(m, opened, believed, now_usec, UNKNOWN_FIRST_USEC);
 }
 
 static int attribute(struct pw_manager *m, const struct pw_changes *opened, bool everyone,
@@ -110,7 +120,7 @@ static int attribute(struct pw_manager *m, const struct pw_changes *opened, bool
                 return r;
         found.n = opened->n;
         for (size_t i = 0; i < opened->n && r == 0; i++)
-                r = attach(m, &opened->items[i], found.owners[i], now_usec);
+                r = meet(m, &opened->items[i], found.owners[i], now_usec);
         return r;
 }
 
@@ -155,7 +165,7 @@ static size_t take_due(struct pw_manager *m, uint64_t now_usec, struct unknown_s
         size_t kept = 0, n = 0;
 
         for (size_t i = 0; i < m->n_unknown; i++) {
-                if (!pw_tracker_tagged(m->tracker, m->unknown[i].socket.cookie))
+                if (!pw_tracker_knows(m->tracker, m->unknown[i].opened.socket.cookie))
                         continue;
                 if (m->unknown[i].due_usec <= now_usec)
                         due[n++] = m->unknown[i];
@@ -168,6 +178,22 @@ static size_t take_due(struct pw_manager *m, uint64_t now_usec, struct unknown_s
         return n;
 }
 
+/* The answer to the second or a later asking. */
+static int meet_again(struct pw_manager *m, const struct unknown_socket *unknown,
+                      struct pw_owner *owner, uint64_t now_usec)
+{
+        uint64_t delay_usec = PW_MIN(2 * unknown->delay_usec, UNKNOWN_LAST_USEC);
+        int r = 0;
+
+        if (!unknown->attached)
+                r = attach(m, &unknown->opened, owner);
+        else if (owner->unknown == PW_KNOWN)
+                r = move_socket(m, &unknown->opened.socket, owner);
+        if (r < 0 || owner->unknown == PW_KNOWN)
+                return r;
+        return remember_unknown(m, &unknown->opened, true, now_usec, delay_usec);
+}
+
 int manager_ask_again(struct pw_manager *m, uint64_t now_usec)
 {
         _cleanup_(owners_done) struct owners found = {0};
@@ -178,24 +204,19 @@ int manager_ask_again(struct pw_manager *m, uint64_t now_usec)
         due = calloc(PW_MAX(m->n_unknown, (size_t)1), sizeof *due);
         if (!due)
                 return -ENOMEM;
-        /* Those due within the next second share this pass over /proc. */
-        n = take_due(m, now_usec + PW_USEC_PER_SEC, due);
+        /* Those due within the next half second share this pass over /proc. */
+        n = take_due(m, now_usec + PW_USEC_PER_SEC / 2, due);
         r = owners_reserve(&found, n);
         if (r < 0 || n == 0)
                 return r;
         for (size_t i = 0; i < n; i++)
-                found.sockets[i] = &due[i].socket;
+                found.sockets[i] = &due[i].opened.socket;
         r = pw_attribution_find(m->attribution, found.sockets, n, false, found.owners);
         if (r < 0)
                 return r;
         found.n = n;
-        for (size_t i = 0; i < n && r == 0; i++) {
-                if (found.owners[i]->unknown == PW_KNOWN)
-                        r = move_socket(m, &due[i].socket, found.owners[i]);
-                else
-                        r = remember_unknown(m, &due[i].socket, now_usec,
-                                             PW_MIN(2 * due[i].delay_usec, UNKNOWN_LAST_USEC));
-        }
+        for (size_t i = 0; i < n && r == 0; i++)
+                r = meet_again(m, &due[i], found.owners[i], now_usec);
         return r;
 }
 
@@ -278,7 +299,8 @@ static int merge(struct pw_manager *m, struct look *look, uint64_t now_usec)
         /* What went goes first, so that a restarted service's old processes are not joined with its
          * new ones. */
         for (size_t i = 0; r == 0 && i < absent.n; i++)
-                pw_listener_detach(m->listeners, absent.items[i].tag);
+                if (absent.items[i].tag) /* else never believed to be there */
+                        pw_listener_detach(m->listeners, absent.items[i].tag);
         if (r == 0)
                 r = attribute(m, &opened, !look->first_done, now_usec);
         m->trim |= opened.n + absent.n > MANY_CHANGES;

@@ -263,6 +263,11 @@ void pw_tracker_tag(struct pw_tracker *tracker, uint64_t cookie, void *tag)
                 tracked->tag = tag;
 }
 
+bool pw_tracker_knows(const struct pw_tracker *tracker, uint64_t cookie)
+{
+        return find(tracker, cookie) != NULL;
+}
+
 void *pw_tracker_tagged(const struct pw_tracker *tracker, uint64_t cookie)
 {
         const struct tracked *tracked = find(tracker, cookie);

@@ -56,6 +56,9 @@ int pw_tracker_tick(struct pw_tracker *tracker, uint64_t now_usec, struct pw_cha
  * closing. Nothing where no such socket is known. */
 void pw_tracker_tag(struct pw_tracker *tracker, uint64_t cookie, void *tag);
 
+/* Whether the socket is known. */
+bool pw_tracker_knows(const struct pw_tracker *tracker, uint64_t cookie);
+
 /* The attached value; NULL where no such socket is known, or it was never told. */
 void *pw_tracker_tagged(const struct pw_tracker *tracker, uint64_t cookie);
 

@@ -92,11 +92,14 @@ static int tell_alert(struct pw_manager *m, struct pw_record *record, unsigned r
         return within ? pw_records_add(&m->alerts, pw_record_ref(record)) : 0;
 }
 
+/* `how` NULL: it was closed. */
 static void say_resolved(struct pw_manager *m, const struct pw_record *record, const char *how)
 {
-        /* One that a sum stood for is over without a word of its own. */
-        if (record->delivered_usec != record->raised_usec)
-                pw_journal_send(m->journal, pw_entry_resolved(record, how));
+        /* One that a sum stood for is over without a word of its own, and a service that is restarted
+         * again and again says it once. */
+        if (record->delivered_usec == record->raised_usec || (!how && record->alert_count > 1))
+                return;
+        pw_journal_send(m->journal, pw_entry_resolved(record, how ? how : "it was closed"));
 }
 
 /* Takes the alert of `record`, a copy that is not yet published, one step on. 1: `*ret_kind` is to
@@ -211,11 +214,12 @@ static enum pw_write_kind write_kind(enum pw_listener_change change, const struc
         }
 }
 
+/* Why an alert would be over; NULL: the listener was closed. */
 static const char *over_text(enum pw_listener_change change, const struct pw_record *record,
                              char *buffer, size_t size)
 {
         if (change == PW_LISTENER_CLOSED)
-                return "it was closed";
+                return NULL;
         if (record->rule)
                 snprintf(buffer, size, "%s by %s", pw_verdict_name(record->verdict), record->rule);
         else
@@ -302,10 +306,11 @@ int manager_publish(struct pw_manager *m, uint64_t now_usec)
         struct pw_listener *listener;
         int r = 0;
 
-        while (r == 0 && (listener = pw_listeners_next_touched(m->listeners)))
+        while (r == 0 && (listener = pw_listeners_next_touched(m->listeners))) {
                 if (!listener->required)
                         r = publish_one(m, listener, now_usec);
-        manager_schedule(m, CHORE_STATUS, now_usec + PW_USEC_PER_SEC);
+                manager_schedule(m, CHORE_STATUS, now_usec + PW_USEC_PER_SEC);
+        }
         return r < 0 ? r : manager_check_required(m, now_usec);
 }
 

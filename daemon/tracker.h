@@ -11,8 +11,9 @@
  *
  * UDP sockets in the ephemeral range are held back until they have lived `dwell_usec`: clients come
  * and go there all the time, and a poll cannot tell them from servers. Resolvers use other ports, too,
- * for a moment each: above the well-known ports UDP is held back for PW_UDP_SETTLE_USEC. One that goes
- * before that leaves no trace. */
+ * for a moment each: above the well-known ports UDP is held back for PW_UDP_SETTLE_USEC, and as long as
+ * in the ephemeral range where its user and cgroup open many ports a minute. One that goes before that
+ * leaves no trace. */
 
 #include <portwatch/snapshot.h>
 

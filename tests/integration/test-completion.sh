@@ -5,7 +5,7 @@
 # not the host's; a candidate that a shell would run; a shell's script that loses what bash splits at
 # = : @ or adds a space where the word goes on.
 # shellcheck source=tests/integration/lib.sh
-. "$PW_SOURCE/tests/integration/lib.sh"
+. "${PW_SOURCE:?is the source directory}/tests/integration/lib.sh"
 needs script
 
 PATH=$PW_BUILD:$PATH

@@ -5,7 +5,7 @@
 # work when it is typed, an address that is cut, a table that a terminal wraps, output of ours that a
 # program cannot read, a shell line that somebody else's text breaks out of.
 # shellcheck source=tests/integration/lib.sh
-. "$PW_SOURCE/tests/integration/lib.sh"
+. "${PW_SOURCE:?is the source directory}/tests/integration/lib.sh"
 needs ss script
 
 "$PW_BUILD/tests/make-state" "$STATE" || fail "the history cannot be made"

@@ -6,7 +6,7 @@
 # Would catch: an example that no longer works, a page that was forgotten when an option was added,
 # and one that describes what is not there.
 # shellcheck source=tests/integration/lib.sh
-. "$PW_SOURCE/tests/integration/lib.sh"
+. "${PW_SOURCE:?is the source directory}/tests/integration/lib.sh"
 needs sqlite3
 
 PAGES=$PW_SOURCE/share/man

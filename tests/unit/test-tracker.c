@@ -226,6 +226,27 @@ static void test_udp_above_the_well_known_ports_settles_first(void **state)
         assert_int_equal(opened.items[0].socket.cookie, 5);
 }
 
+/* Upstream servers that do not answer make a resolver's sockets live for many seconds. */
+static void test_many_udp_ports_a_minute_are_clients(void **state)
+{
+        (void)state;
+        begin(true);
+        look(SECOND);
+        begin(true);
+        for (uint64_t i = 0; i < 20; i++)
+                row(10 + i, PW_UDP, (uint16_t)(2000 + i));
+        row(100, PW_UDP, 7000);
+        snapshot.sockets[20].uid = 4711; /* somebody else is not taken for one of them */
+        look(2 * SECOND);
+        assert_int_equal(opened.n, 0);
+        assert_int_equal(pw_tracker_tick(tracker, 6 * SECOND, &opened), 0);
+        assert_int_equal(opened.n, 1);
+        assert_int_equal(opened.items[0].socket.cookie, 100);
+        opened.n = 0;
+        assert_int_equal(pw_tracker_tick(tracker, 32 * SECOND, &opened), 0);
+        assert_int_equal(opened.n, 20); /* who stays that long is told */
+}
+
 /* One that is absent while its time comes is not told before it is seen again. */
 static void test_absent_is_not_told_by_the_clock(void **state)
 {
@@ -286,6 +307,7 @@ int main(void)
             TEST(test_udp_clients_leave_no_trace),
             TEST(test_udp_that_stays_is_told_once),
             TEST(test_udp_above_the_well_known_ports_settles_first),
+            TEST(test_many_udp_ports_a_minute_are_clients),
             TEST(test_absent_is_not_told_by_the_clock),
             TEST(test_repeated_rows_are_one_socket),
             TEST(test_tags),

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The actor of check-bpf: a process that keeps all privileges and opens sockets on command, while
+ * the checking process, which started it first of all, gives up its own. Each scene is played by a
+ * new child: it opens what it is told to, waits for the word to go on, and ends. */
+
+#include "tests/helpers/become.h"
+#include "tests/helpers/check.h"
+
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define ACTOR_UID 1234
+#define LIFE_NSEC 50000 /* of a short-lived socket */
+#define GROUP_SIZE 8
+
+enum scene {
+        SCENE_STORM,   /* n short-lived sockets of processes that exit at once */
+        SCENE_KIND,    /* one socket */
+        SCENE_GROUP,   /* SO_REUSEPORT */
+        SCENE_CLIENTS, /* what is no listener */
+        SCENE_UNBOUND, /* listen(2) without bind(2) */
+        SCENE_NETNS,   /* a TCP and a UDP socket in a new network namespace */
+        SCENE_BECOME,  /* one TCP listener of another executable */
+        SCENE_RING,    /* one TCP listener by io_uring */
+        SCENE_PACED,   /* n listeners, with a pause before each */
+};
+
+struct order {
+        enum scene scene;
+        unsigned n;
+        uint16_t port;
+        struct kind kind;              /* SCENE_STORM, SCENE_KIND */
+        struct process_options become; /* SCENE_BECOME */
+        bool direct;                   /* SCENE_RING: no descriptor */
+};
+
+/* What the scenes tell. */
+static struct told {
+        pid_t pid;
+        uint64_t netns;
+        uint64_t cookies[2 * GROUP_SIZE];
+        bool unable; /* the kernel has no such thing */
+        uint64_t stamps[65536]; /* nanoseconds since boot, by port */
+} *told;
+
+static int actor_fd; /* to the actor, and in it to the checking process */
+
+static inline uint64_t boot_nsec(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_BOOTTIME, &now);
+        return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t own_netns(void)
+{
+        struct stat status;
+
+        if (stat("/proc/self/ns/net", &status) < 0)
+                fail("/proc/self/ns/net");
+        return status.st_ino;
+}
+
+/* The curtain: what is open stays so until the other side has looked. */
+static inline void show(void)
+{
+        char byte = 's';
+
+        if (write(actor_fd, &byte, 1) != 1 || read(actor_fd, &byte, 1) != 1)
+                _exit(1);
+}
+
+/* ---- scenes ---- */
+
+static inline void live(void)
+{
+        for (uint64_t end = boot_nsec() + LIFE_NSEC; boot_nsec() < end;)
+                ;
+}
+
+static inline void play_storm(const struct order *order)
+{
+        for (unsigned i = 0; i < order->n; i++) {
+                pid_t pid = fork();
+
+                if (pid == 0) {
+                        if (setresuid(ACTOR_UID, ACTOR_UID, ACTOR_UID) < 0)
+                                _exit(1);
+                        open_kind(&order->kind, (uint16_t)(order->port + i));
+                        live();
+                        _exit(0);
+                }
+                if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+                        fail("fork");
+        }
+}
+
+static inline void play_paced(const struct order *order)
+{
+        for (unsigned i = 0; i < order->n; i++) {
+                uint16_t port = (uint16_t)(order->port + i);
+                struct opened opened;
+
+                usleep(500);
+                told->stamps[port] = boot_nsec();
+                opened = open_kind(&order->kind, port);
+                usleep(200);
+                close(opened.fd);
+        }
+}
+
+static inline void play_group(const struct order *order)
+{
+        static const struct kind kinds[] = {{SOCK_STREAM, "127.0.0.1", REUSEPORT},
+                                            {SOCK_DGRAM, "127.0.0.1", REUSEPORT}};
+
+        for (unsigned i = 0; i < 2 * GROUP_SIZE; i++)
+                told->cookies[i] = open_kind(&kinds[i % 2], order->port).cookie;
+        show();
+}
+
+/* Clients, by each way to become one; all of them toward a listener and a server that are told. */
+static inline void play_clients(const struct order *order)
+{
+        static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
+        static const struct kind udp = {SOCK_DGRAM, "127.0.0.1", 0};
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(order->port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int listener = open_kind(&tcp, order->port).fd, server = open_kind(&udp, order->port).fd;
+
+        for (unsigned i = 0; i < order->n; i++) {
+                int stream = socket(AF_INET, SOCK_STREAM, 0), sender = socket(AF_INET, SOCK_DGRAM, 0);
+                int connected = socket(AF_INET, SOCK_DGRAM, 0), accepted;
+                int bound = open_kind(&udp, 0).fd;
+
+                if (connect(stream, (struct sockaddr *)&to, sizeof to) < 0 ||
+                    (accepted = accept(listener, NULL, NULL)) < 0 ||
+                    sendto(sender, "", 1, 0, (struct sockaddr *)&to, sizeof to) < 0 ||
+                    connect(connected, (struct sockaddr *)&to, sizeof to) < 0)
+                        fail("client");
+                close(stream);
+                close(accepted);
+                close(sender);
+                close(connected);
+                close(bound);
+        }
+        show();
+        close(listener);
+        close(server);
+}
+
+static inline void play_unbound(void)
+{
+        struct sockaddr_in own = {0};
+        socklen_t length = sizeof own;
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        if (listen(fd, 1) < 0 || getsockname(fd, (struct sockaddr *)&own, &length) < 0)
+                fail("listen");
+        told->stamps[0] = ntohs(own.sin_port);
+        show();
+}
+
+static inline void play_netns(const struct order *order)
+{
+        static const struct kind tcp = {SOCK_STREAM, "::", 0}, udp = {SOCK_DGRAM, "0.0.0.0", 0};
+
+        if (unshare(CLONE_NEWNET) < 0)
+                fail("unshare");
+        told->netns = own_netns();
+        told->cookies[0] = open_kind(&tcp, order->port).cookie;
+        told->cookies[1] = open_kind(&udp, order->port).cookie;
+        show();
+}
+
+static inline void play_become(const struct order *order)
+{
+        char fd[16], port[16];
+        char *argv[] = {(char *)"check-bpf", (char *)"listen", fd, port, NULL};
+
+        snprintf(fd, sizeof fd, "%d", actor_fd);
+        snprintf(port, sizeof port, "%u", order->port);
+        become(&order->become, argv);
+}
+
+/* Where the scene of another executable goes on. */
+static inline int play_listen(char **argv)
+{
+        static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
+
+        actor_fd = atoi(argv[2]);
+        open_kind(&tcp, (uint16_t)atoi(argv[3]));
+        show();
+        return 0;
+}
+
+/* ---- io_uring, without a library ---- */
+
+struct ring {
+        int fd;
+        struct io_uring_params params;
+        char *submitted, *completed;
+        struct io_uring_sqe *entries;
+};
+
+/* Of kernels newer than the headers may be. */
+enum { RING_SOCKET = 45, RING_BIND = 56, RING_LISTEN = 57 };
+
+static inline bool ring_open(struct ring *ring)
+{
+        int none[1] = {-1};
+
+        ring->params = (struct io_uring_params){0};
+        ring->fd = (int)syscall(SYS_io_uring_setup, 1, &ring->params);
+        if (ring->fd < 0)
+                return false;
+        ring->submitted = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd,
+                               IORING_OFF_SQ_RING);
+        ring->completed = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd,
+                               IORING_OFF_CQ_RING);
+        ring->entries =
+            mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQES);
+        return ring->submitted != MAP_FAILED && ring->completed != MAP_FAILED &&
+               ring->entries != MAP_FAILED &&
+               syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_FILES, none, 1) == 0;
+}
+
+static inline int ring_do(struct ring *ring, const struct io_uring_sqe *entry)
+{
+        const struct io_uring_cqe *done =
+            (const void *)(ring->completed + ring->params.cq_off.cqes);
+        uint32_t *tail = (void *)(ring->submitted + ring->params.sq_off.tail);
+        uint32_t *head = (void *)(ring->completed + ring->params.cq_off.head);
+        uint32_t mask = *(uint32_t *)(void *)(ring->completed + ring->params.cq_off.ring_mask);
+        int result;
+
+        ring->entries[0] = *entry;
+        *(uint32_t *)(void *)(ring->submitted + ring->params.sq_off.array) = 0;
+        __atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+        if (syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+                return -errno;
+        result = done[*head & mask].res;
+        __atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
+        return result;
+}
+
+static inline void play_ring(const struct order *order)
+{
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(order->port),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        uint8_t flags = order->direct ? IOSQE_FIXED_FILE : 0;
+        struct ring ring;
+        int fd = -1;
+
+        if (ring_open(&ring))
+                fd = ring_do(&ring, &(struct io_uring_sqe){.opcode = RING_SOCKET, .fd = AF_INET,
+                                                           .off = SOCK_STREAM,
+                                                           .file_index = order->direct});
+        told->unable =
+            fd < 0 ||
+            ring_do(&ring, &(struct io_uring_sqe){.opcode = RING_BIND, .fd = fd, .flags = flags,
+                                                  .addr = (uintptr_t)&address,
+                                                  .off = sizeof address}) < 0 ||
+            ring_do(&ring, &(struct io_uring_sqe){.opcode = RING_LISTEN, .fd = fd, .flags = flags,
+                                                  .len = 4}) < 0;
+        show();
+}
+
+/* ---- the actor itself ---- */
+
+static inline void play(const struct order *order)
+{
+        told->pid = getpid();
+        told->unable = false;
+        switch (order->scene) {
+        case SCENE_STORM:
+                play_storm(order);
+                break;
+        case SCENE_KIND:
+                told->cookies[0] = open_kind(&order->kind, order->port).cookie;
+                show();
+                break;
+        case SCENE_GROUP:
+                play_group(order);
+                break;
+        case SCENE_CLIENTS:
+                play_clients(order);
+                break;
+        case SCENE_UNBOUND:
+                play_unbound();
+                break;
+        case SCENE_NETNS:
+                play_netns(order);
+                break;
+        case SCENE_BECOME:
+                play_become(order);
+                break;
+        case SCENE_RING:
+                play_ring(order);
+                break;
+        case SCENE_PACED:
+                play_paced(order);
+                break;
+        }
+}
+
+static inline void actor_main(void)
+{
+        struct order order;
+        char byte = 'e';
+
+        while (read(actor_fd, &order, sizeof order) == (ssize_t)sizeof order) {
+                pid_t pid = fork();
+                int status = 1;
+
+                if (pid == 0) {
+                        play(&order);
+                        _exit(0);
+                }
+                waitpid(pid, &status, 0);
+                if (status != 0)
+                        byte = 'f';
+                if (write(actor_fd, &byte, 1) != 1)
+                        break;
+        }
+}
+
+static inline void actor_start(void)
+{
+        int fds[2];
+        pid_t pid;
+
+        told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (told == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+                fail("actor");
+        pid = fork();
+        if (pid < 0)
+                fail("fork");
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                close(fds[0]);
+                actor_fd = fds[1];
+                actor_main();
+                _exit(0);
+        }
+        close(fds[1]);
+        actor_fd = fds[0];
+}

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Common ground of the integration tests. A test sources this file first and is then started again
+# in network, mount and process namespaces of its own: nothing that it opens, mounts or starts is
+# seen outside, and all of it ends with it, whatever happens. /run is a fresh tmpfs, so there is no
+# journal; the test's files are in /run/test, outside the directories that make a program suspicious.
+#
+# A test asks portwatch only by what its users have: command lines, JSON, rules, the log. Each says
+# in its head what it would catch. PW_PATIENCE multiplies all time-outs (for slow builds).
+
+set -uo pipefail
+export LC_ALL=C.UTF-8 TZ=UTC NO_COLOR=1
+: "${PW_BUILD:?is the build directory}" "${PW_SOURCE:?is the source directory}"
+
+skip() {
+        trap - EXIT
+        echo "skipped: $*"
+        exit 77
+}
+
+needs() {
+        local program
+        for program; do
+                command -v "$program" >/dev/null || skip "needs $program"
+        done
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+needs jq unshare ip setpriv
+if [ -z "${PW_INSIDE-}" ]; then
+        [ "$(id -u)" = 0 ] || skip "needs root"
+        unshare --net --mount --pid --fork true 2>/dev/null || skip "cannot make namespaces"
+        PW_INSIDE=1 exec unshare --net --mount --pid --fork --kill-child --mount-proc \
+                bash "$0" "$@"
+fi
+
+T=/run/test
+STATE=$T/state RUN=$T/state RULES=$T/rules CONF=$T/portwatch.conf LOG=$T/daemon.log
+DAEMON=
+declare -A HOLDERS=() # name of a fixture -> its pid
+SYNC_PORT=1999        # open for a moment whenever a test waits for the daemon to look
+
+# ---- reporting ----
+
+step() {
+        echo "- $*"
+}
+
+fail() {
+        echo "FAILED: $*"
+        trap - EXIT
+        {
+                echo "--- end of the daemon's log"
+                tail -n 40 "$LOG"
+                echo "--- alerts"
+                ctl alerts --all 2>&1 | tail -n 40
+                echo "--- status"
+                cat "$RUN/status.json"
+                echo
+        } 2>/dev/null
+        exit 1
+}
+
+assert_eq() { # ACTUAL EXPECTED WHAT
+        [ "$1" = "$2" ] || fail "$3: expected '$2', got '$1'"
+}
+
+assert_le() { # ACTUAL LIMIT WHAT
+        [ "$1" -le "$2" ] || fail "$3: at most $2, got $1"
+}
+
+# assert_exit CODE COMMAND…: the exit code; what it prints goes to $T/out and $T/err.
+assert_exit() {
+        local expected=$1 code=0
+        shift
+        "$@" >"$T/out" 2>"$T/err" </dev/null || code=$?
+        [ "$code" = "$expected" ] && return
+        cat "$T/out" "$T/err"
+        fail "exit code of '$*': expected $expected, got $code"
+}
+
+assert_says() { # FILE REGEX WHAT
+        grep -Eq -- "$2" "$1" && return
+        cat "$1"
+        fail "$3: nothing matches '$2'"
+}
+
+now_usec() {
+        echo "${EPOCHREALTIME/[.,]/}"
+}
+
+# wait_for SECONDS WHAT COMMAND…: until the command succeeds.
+wait_for() {
+        local what=$2 end=$(($(now_usec) + $1 * 1000000 * ${PW_PATIENCE:-1}))
+        shift 2
+        until "$@"; do
+                [ "$(now_usec)" -lt "$end" ] || fail "waited in vain: $what"
+                sleep 0.05
+        done
+}
+
+# ---- the daemon ----
+
+# daemon_command: the words that start it; more may follow.
+daemon_command() {
+        COMMAND=("$PW_BUILD/portwatchd" --state="$STATE" --rules="$RULES" -c "$CONF")
+        [ "$RUN" = "$STATE" ] || COMMAND+=(--run="$RUN")
+}
+
+start_daemon() {
+        local logs
+        daemon_command
+        [[ "$*" == *--log=* ]] || COMMAND+=(--log=stderr)
+        logs=$(log_lines)
+        "${COMMAND[@]}" "$@" >>"$LOG" 2>&1 </dev/null &
+        DAEMON=$!
+        wait_for 20 "the daemon's first look" started_since "$logs"
+}
+
+# The daemon has written its status since it was started as $DAEMON.
+started_since() {
+        kill -0 "$DAEMON" 2>/dev/null || fail "the daemon ended: $(tail -n +"$(($1 + 1))" "$LOG")"
+        [ "$(status .pid)" = "$DAEMON" ] && [ "$(status .polls)" != 0 ]
+}
+
+stop_daemon() {
+        local code=0
+        kill -TERM "$DAEMON" || fail "the daemon has ended by itself"
+        wait "$DAEMON" || code=$?
+        DAEMON=
+        assert_eq "$code" 0 "exit code of the daemon after SIGTERM"
+}
+
+kill_daemon() {
+        kill -KILL "$DAEMON"
+        wait "$DAEMON" 2>/dev/null
+        DAEMON=
+}
+
+# SIGHUP, until the rules have been read or refused.
+reload_daemon() {
+        local before
+        before=$(reloads)
+        kill -HUP "$DAEMON" || fail "the daemon has ended by itself"
+        wait_for 10 "the rules are read again" reloaded_since "$before"
+}
+
+reloads() {
+        grep -Ec 'Rules were read again|old rules stay in force' "$LOG"
+}
+
+reloaded_since() { # RELOADS
+        [ "$(reloads)" -gt "$1" ]
+}
+
+log_lines() {
+        wc -l <"$LOG"
+}
+
+status() { # JQ-PATH
+        jq -r "$1" "$RUN/status.json" 2>/dev/null
+}
+
+status_says() { # JQ-PATH REGEX
+        status "$1" | grep -Eq -- "$2"
+}
+
+polled_since() { # POLLS
+        [ "$(status .polls)" -gt "$1" ]
+}
+
+# Sleeps until the daemon has looked at all that was open when this was called, and has written down
+# what it saw: a socket that opens after them is in its list, and then gone from it.
+sync_looks() {
+        hold sync "tcp:127.0.0.1:$SYNC_PORT"
+        wait_for 30 "the daemon sees port $SYNC_PORT" listed "$SYNC_PORT"
+        release sync
+        wait_for 30 "the daemon sees that port $SYNC_PORT has closed" unlisted "$SYNC_PORT"
+}
+
+# ---- portwatchctl ----
+
+ctl() {
+        "$PW_BUILD/portwatchctl" --state="$STATE" --run="$RUN" --rules="$RULES" "$@"
+}
+
+# listeners JQ-CONDITION: how many the daemon says are open.
+listeners() {
+        ctl list --all --json | jq "[.listeners[] | select($1)] | length"
+}
+
+listed() { # PORT
+        [ "$(listeners ".port == $1")" != 0 ]
+}
+
+unlisted() { # PORT
+        [ "$(listeners ".port == $1")" = 0 ]
+}
+
+has_listener() { # JQ-CONDITION
+        [ "$(listeners "$1")" = 1 ]
+}
+
+# alerts JQ-CONDITION: how many there are, resolved ones included.
+alerts() {
+        ctl alerts --all --json | jq "[.alerts[] | select($1)] | length"
+}
+
+# alert JQ-CONDITION JQ-EXPRESSION: of the newest alert that fits.
+alert() {
+        ctl alerts --all --json | jq -r "[.alerts[] | select($1)] | max_by(.alert_id) | $2"
+}
+
+has_alert() { # JQ-CONDITION [COUNT]
+        [ "$(alerts "$1")" = "${2:-1}" ]
+}
+
+# intervals JQ-CONDITION [FILTER…]: how many the history has.
+intervals() {
+        local condition=$1
+        shift
+        ctl history -n all --json "$@" | jq "[.intervals[] | select($condition)] | length"
+}
+
+# logged_alerts ID: how often the log told of the alert. Its message ends with what to do.
+logged_alerts() {
+        grep -Ec "portwatchctl (allow|show) @$1\b" "$LOG"
+}
+
+logged() { # REGEX
+        grep -Eq -- "$1" "$LOG"
+}
+
+rule() { # FILE LINE…
+        local file=$1
+        shift
+        printf '%s\n' "$@" >"$RULES/$file"
+}
+
+# ---- fixtures ----
+
+# hold NAME ARGUMENT…: open-sockets in the background, ready when this returns. What it prints is
+# in $T/NAME.out.
+hold() {
+        local name=$1
+        shift
+        "$T/bin/open-sockets" "$@" <&"$STDIN_KEEPER" >"$T/$name.out" 2>"$T/$name.err" &
+        HOLDERS[$name]=$!
+        wait_for 10 "fixture $name" fixture_ready "$name"
+}
+
+fixture_ready() {
+        kill -0 "${HOLDERS[$1]}" 2>/dev/null || fail "fixture $1 ended: $(cat "$T/$1.err")"
+        grep -q '^READY' "$T/$1.out"
+}
+
+release() { # NAME
+        kill -TERM "${HOLDERS[$1]}" 2>/dev/null
+        wait "${HOLDERS[$1]}" 2>/dev/null
+        unset "HOLDERS[$1]"
+}
+
+# churn NAME ARGUMENT…: the same for churn.
+churn() {
+        local name=$1
+        shift
+        "$T/bin/churn" "$@" >"$T/$name.out" 2>"$T/$name.err" &
+        HOLDERS[$name]=$!
+        wait_for 10 "churn is ready" fixture_ready "$name"
+}
+
+# ---- before a test ----
+
+# fresh [SETTING…]: new, empty state and rules; settings as lines; an empty baseline, so that nothing
+# is learned (remove $STATE/baseline.rules to have it learned).
+fresh() {
+        # The directories may be mounts.
+        rm -rf "${STATE:?}"/* "${RUN:?}"/* "${RULES:?}"
+        mkdir -p "$STATE" "$RUN" "$RULES"
+        chmod 0750 "$STATE"
+        : >"$STATE/baseline.rules"
+        # Started as root, the daemon becomes this user where it exists.
+        if getent passwd portwatch >/dev/null; then
+                chown -R portwatch: "$STATE" "$RUN"
+        fi
+        printf '%s\n' '[Watch]' PollIntervalSec=50ms CPUBudget=100% "$@" >"$CONF"
+        rule 00-test.rules "allow tcp $SYNC_PORT comment=\"the test's own\""
+        : >"$LOG"
+}
+
+prepare() {
+        mount -t tmpfs -o mode=755 tmpfs /run || skip "cannot mount"
+        ip link set lo up || skip "cannot bring up the loopback device"
+        mkdir -p "$T/bin"
+        cp "$PW_BUILD/tests/open-sockets" "$PW_BUILD/tests/churn" "$T/bin/" ||
+                fail "the fixtures are not built"
+        mkfifo "$T/stdin"
+        exec {STDIN_KEEPER}<>"$T/stdin"
+        trap '[ $? = 0 ] || fail "the test ended early"' EXIT
+        fresh
+}
+
+prepare

@@ -30,7 +30,7 @@ static const char *find_obstacle(const struct pw_ctl *ctl, char *buffer, size_t 
                          pw_format_age(age, sizeof age, since));
                 return buffer;
         }
-        if (status.store_state[0] && strcmp(status.store_state, "ok") != 0) {
+        if (status.store_state[0] && strncmp(status.store_state, "ok", 2) != 0) {
                 snprintf(buffer, size, "the history is not up to date: %s", status.store_state);
                 return buffer;
         }

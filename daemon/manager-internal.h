@@ -131,7 +131,8 @@ struct pw_manager {
         bool resync; /* writes were lost: compare store and memory when the store is back */
         bool ready;  /* READY=1 has been sent */
         bool trim;   /* there were many changes at once */
-        char store_state[512];
+        bool store_paused; /* a hanging reader has made the history too large */
+        char store_state[240], reader_note[256];
 
         /* what polls may cost */
         int64_t credit_nsec; /* CPU time saved up under CPUBudget; negative: to be waited for */

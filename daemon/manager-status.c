@@ -67,7 +67,9 @@ void manager_status_write(struct pw_manager *m, uint64_t now_usec)
         status->store_bytes = 0;
         if (m->store)
                 status->store_bytes = pw_store_bytes(m->store, &status->store_wal_bytes);
-        snprintf(status->store_state, sizeof status->store_state, "%s", m->store_state);
+        snprintf(status->store_state, sizeof status->store_state, "%s%s%s",
+                 m->store_paused ? "paused" : m->store_state, m->reader_note[0] ? "; " : "",
+                 m->reader_note);
         snprintf(status->rules_error, sizeof status->rules_error, "%s", m->rules_error);
         /* Failing costs only the readers' view of the daemon; they see its age. */
         (void)pw_status_write(m->run_fd, status);

@@ -7,6 +7,7 @@
  * still there goes on; another one ended, as far as anybody knows, when it was last seen. */
 
 #include "daemon/manager-internal.h"
+#include "daemon/readers.h"
 
 #include <malloc.h>
 #include <syslog.h>
@@ -17,6 +18,7 @@
 #define PRUNE_STEP_USEC PW_USEC_PER_SEC
 #define PRUNE_ROWS 500
 #define CHECKPOINT_BYTES (4ULL << 20)
+#define READER_BYTES (16ULL << 20)
 
 /* ---- faults ---- */
 
@@ -247,7 +249,7 @@ static int apply(struct pw_manager *m)
 
         if (m->writes.n == 0)
                 return 0;
-        if (!m->store)
+        if (!m->store || m->store_paused)
                 return 1;
         r = pw_store_apply(m->store, &m->writes, pw_now_realtime());
         if (r == 0) {
@@ -368,10 +370,50 @@ int manager_recount(struct pw_manager *m)
         return r < 0 ? r : manager_commit(m);
 }
 
+/* Names the readers that keep the write-ahead log from shrinking: in `status`, and once in the
+ * journal. */
+static void name_readers(struct pw_manager *m, uint64_t wal_bytes)
+{
+        bool first = m->reader_note[0] == '\0';
+        char size[PW_SIZE_MAX], pids_text[128] = "";
+        pid_t pids[8];
+        size_t n =
+            pw_readers_find(m->proc_fd, m->state_fd, PW_STORE_FILE "-shm", pids, PW_ELEMENTS(pids));
+
+        for (size_t i = 0, length = 0; i < n; i++)
+                length += (size_t)snprintf(pids_text + length, sizeof pids_text - length, " pid %d",
+                                           (int)pids[i]);
+        snprintf(m->reader_note, sizeof m->reader_note,
+                 "a reader does not end (%s), so the write-ahead log has grown to %s%s",
+                 n > 0 ? pids_text + 1 : "its pid is not known",
+                 pw_format_size(size, sizeof size, wal_bytes),
+                 m->store_paused ? "; history pauses at MaxUseBytes" : "");
+        if (first)
+                manager_log(m, PW_MESSAGE_STORE_FAILED, LOG_WARNING, "History in %s: %s.",
+                            m->options.state_dir, m->reader_note);
+}
+
+/* Moves the write-ahead log into the file when it has grown. A reader in the way is waited for;
+ * where it makes the log larger than the history may be, history pauses, and alerts go on. */
+static void keep_small(struct pw_manager *m)
+{
+        uint64_t wal_bytes = 0, bytes = pw_store_bytes(m->store, &wal_bytes);
+
+        if (wal_bytes > CHECKPOINT_BYTES && pw_store_checkpoint(m->store) != 0)
+                bytes = pw_store_bytes(m->store, &wal_bytes);
+        else
+                wal_bytes = 0;
+        m->store_paused = wal_bytes > READER_BYTES && bytes > m->config.max_use_bytes;
+        if (wal_bytes > READER_BYTES)
+                name_readers(m, wal_bytes);
+        else
+                m->reader_note[0] = '\0';
+}
+
 int manager_heartbeat(struct pw_manager *m)
 {
         struct pw_writes none = {0};
-        uint64_t now_usec = pw_now_boottime(), wal_bytes = 0;
+        uint64_t now_usec = pw_now_boottime();
         int r = 0;
 
         manager_schedule(m, CHORE_HEARTBEAT, now_usec + HEARTBEAT_USEC);
@@ -383,10 +425,9 @@ int manager_heartbeat(struct pw_manager *m)
                 m->status.db_writes += r == 0;
                 if (r != 0)
                         store_failed(m, r < 0 ? -r : EBUSY, pw_store_error(m->store));
-                pw_store_bytes(m->store, &wal_bytes);
-                if (wal_bytes > CHECKPOINT_BYTES)
-                        (void)pw_store_checkpoint(m->store); /* a reader in the way: next minute */
         }
+        if (m->store)
+                keep_small(m);
         if (r == 0 && m->writes.n == 0)
                 store_recovered(m);
         return r == -ENOMEM ? r : 0;

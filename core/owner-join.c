@@ -20,7 +20,7 @@ bool pw_owner_has_processes(const struct pw_owner *owner, const struct pw_owner 
         return true;
 }
 
-static struct pw_owner *copy_owner(const struct pw_owner *owner)
+struct pw_owner *pw_owner_copy(const struct pw_owner *owner)
 {
         _cleanup_(pw_owner_unrefp) struct pw_owner *copy = pw_owner_new();
         const char *const from[] = {owner->user,      owner->exe,  owner->unit,   owner->user_unit,
@@ -77,7 +77,7 @@ struct pw_owner *pw_owner_join(struct pw_owner *a, struct pw_owner *b)
                 second = a;
                 a = b;
         }
-        joined = copy_owner(a);
+        joined = pw_owner_copy(a);
         if (joined)
                 add_processes(joined, second);
         return joined;

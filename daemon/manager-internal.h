@@ -7,8 +7,9 @@
  *   manager-publish.c  judge, alert               listeners -> records -> writes, alerts
  *   manager-store.c    commit, tell, mark         writes -> store, alerts -> journal
  *
- * manager-rules.c keeps the rules, the baseline and the required ports; manager-status.c what the
- * daemon says of itself; manager.c the event loop and the chores, whose times are all in `due`. */
+ * manager-rules.c keeps the rules, the baseline and the required ports; manager-bus.c what is asked
+ * of systemd; manager-status.c what the daemon says of itself; manager-setup.c opens and frees all
+ * that; manager.c is the event loop and the chores, whose times are all in `due`. */
 
 #include "daemon/alert.h"
 #include "daemon/attribution.h"
@@ -45,8 +46,9 @@ struct look {
         bool first_done; /* a complete one has been merged */
 };
 
-/* A socket whose owner is not known, to be asked for again. Where no process held it at the first asking
- * it has most likely just closed: it is a listener only when it is still there at the second. */
+/* A socket whose owner is not known, to be asked for again. Where no process held it at the first
+ * asking it has most likely just closed: it is a listener only when it is still there at the
+ * second. */
 struct unknown_socket {
         struct pw_change opened;
         bool attached; /* to a listener */
@@ -70,7 +72,8 @@ enum chore {
         CHORE_REQUIRED,
         CHORE_BOOT, /* ask whether the host has finished booting */
         CHORE_LEARNED,
-        CHORE_PAST, /* settle what an earlier run left open, clients too */
+        CHORE_UNITS, /* ask which socket units are behind PID 1's sockets */
+        CHORE_PAST,  /* settle what an earlier run left open, clients too */
         CHORE_LIMITS,
         CHORE_STORE,   /* retry */
         CHORE_JOURNAL, /* retry */
@@ -112,6 +115,8 @@ struct pw_manager {
 
         struct look looks[LOOK_COUNT];
         uint64_t udplite_due_usec;
+        struct pw_socket *nameless; /* held by PID 1 for a unit that is not known */
+        size_t n_nameless, nameless_capacity;
         struct unknown_socket *unknown;
         size_t n_unknown, unknown_capacity;
 
@@ -120,6 +125,7 @@ struct pw_manager {
         bool learning; /* the baseline is still to be written … */
         bool booting;  /* … once the host has finished booting */
         unsigned boot_asked;
+        bool wrote_baseline; /* the watch has yet to tell of it */
         char *baseline_text; /* learned, but could not be written to its file */
         char *baseline_path;
         char rules_error[PW_REFUSAL_MAX];
@@ -128,9 +134,9 @@ struct pw_manager {
         struct pw_records alerts;   /* raised, to be told after the next commit */
         struct pw_records recounts; /* published with another number of sockets, not yet stored */
         int64_t last_alert_id;
-        bool resync; /* writes were lost: compare store and memory when the store is back */
-        bool ready;  /* READY=1 has been sent */
-        bool trim;   /* there were many changes at once */
+        bool resync;       /* writes were lost: compare store and memory when the store is back */
+        bool ready;        /* READY=1 has been sent */
+        bool trim;         /* there were many changes at once */
         bool store_paused; /* a hanging reader has made the history too large */
         char store_state[240], reader_note[256];
 
@@ -147,12 +153,19 @@ void manager_log(struct pw_manager *m, enum pw_message message, int priority, co
                  ...) _printf_(4, 5);
 void manager_schedule(struct pw_manager *m, enum chore chore, uint64_t usec); /* not later than */
 int manager_schedule_now(struct pw_manager *m, enum chore chore, uint64_t usec);
+int manager_event_init(struct pw_manager *m);
+int manager_timers_init(struct pw_manager *m);
+
+/* manager-setup.c */
 char *manager_path(const char *dir, const char *name);
 
 /* manager-poll.c: all return 0 or -ENOMEM */
 int manager_poll(struct pw_manager *m);
 int manager_held_back(struct pw_manager *m, uint64_t now_usec);
 int manager_ask_again(struct pw_manager *m, uint64_t now_usec);
+/* The socket belongs to the listener that its owner makes it. */
+int manager_move_socket(struct pw_manager *m, const struct pw_socket *socket,
+                        struct pw_owner *owner);
 
 /* manager-publish.c */
 int manager_publish(struct pw_manager *m, uint64_t now_usec);
@@ -183,7 +196,14 @@ int manager_reload(struct pw_manager *m, bool forced);
 int manager_rule_ended(struct pw_manager *m);
 int manager_watch_rules(struct pw_manager *m);
 int manager_learn(struct pw_manager *m);
-int manager_learn_init(struct pw_manager *m);
+
+/* manager-bus.c */
+int manager_bus_init(struct pw_manager *m);
+int manager_ask_boot(struct pw_manager *m);
+int manager_ask_units(struct pw_manager *m);
+/* Remembers a socket that PID 1 holds for no known unit, to ask for its name. */
+int manager_name_socket(struct pw_manager *m, const struct pw_socket *socket,
+                        const struct pw_owner *owner);
 int manager_check_required(struct pw_manager *m, uint64_t now_usec);
 
 /* manager-status.c */

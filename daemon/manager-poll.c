@@ -87,7 +87,7 @@ static int attach(struct pw_manager *m, const struct pw_change *change, struct p
         if (listener->past && listener->record->cookie == change->socket.cookie)
                 listener->proven = true;
         pw_tracker_tag(m->tracker, change->socket.cookie, listener);
-        return 0;
+        return manager_name_socket(m, &change->socket, owner);
 }
 
 /* A socket that nothing holds is not yet believed to be there. */
@@ -138,8 +138,8 @@ int manager_held_back(struct pw_manager *m, uint64_t now_usec)
 
 /* ---- owners that were not known ---- */
 
-/* The socket belongs to the listener that its owner makes it. */
-static int move_socket(struct pw_manager *m, const struct pw_socket *socket, struct pw_owner *owner)
+int manager_move_socket(struct pw_manager *m, const struct pw_socket *socket,
+                        struct pw_owner *owner)
 {
         _cleanup_(pw_record_unrefp) struct pw_record *record = NULL;
         struct pw_listener *from = pw_tracker_tagged(m->tracker, socket->cookie), *to;
@@ -188,7 +188,7 @@ static int meet_again(struct pw_manager *m, const struct unknown_socket *unknown
         if (!unknown->attached)
                 r = attach(m, &unknown->opened, owner);
         else if (owner->unknown == PW_KNOWN)
-                r = move_socket(m, &unknown->opened.socket, owner);
+                r = manager_move_socket(m, &unknown->opened.socket, owner);
         if (r < 0 || owner->unknown == PW_KNOWN)
                 return r;
         return remember_unknown(m, &unknown->opened, true, now_usec, delay_usec);

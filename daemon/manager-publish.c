@@ -95,8 +95,8 @@ static int tell_alert(struct pw_manager *m, struct pw_record *record, unsigned r
 /* `how` NULL: it was closed. */
 static void say_resolved(struct pw_manager *m, const struct pw_record *record, const char *how)
 {
-        /* One that a sum stood for is over without a word of its own, and a service that is restarted
-         * again and again says it once. */
+        /* One that a sum stood for is over without a word of its own, and a service that is
+         * restarted again and again says it once. */
         if (record->delivered_usec == record->raised_usec || (!how && record->alert_count > 1))
                 return;
         pw_journal_send(m->journal, pw_entry_resolved(record, how ? how : "it was closed"));

@@ -9,16 +9,11 @@
 
 #include <portwatch/paths.h>
 
-#include <systemd/sd-daemon.h>
-
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#define BOOT_ASK_USEC (5 * PW_USEC_PER_SEC)
-#define BOOT_ASKS_MAX 6 /* without an answer */
-#define BOOT_SETTLE_USEC PW_USEC_PER_MINUTE
 #define RELOAD_DEBOUNCE_USEC (200 * PW_USEC_PER_MSEC)
 #define WATCH_MASK                                                                                 \
         (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |   \
@@ -152,6 +147,10 @@ static int on_rules_changed(sd_event_source *source _unused_, const struct inoti
         struct pw_manager *m = userdata;
         const char *dot = event->len > 0 ? strrchr(event->name, '.') : NULL;
 
+        if (m->wrote_baseline && event->len > 0 && strcmp(event->name, PW_BASELINE_FILE) == 0) {
+                m->wrote_baseline = false; /* this file is in force already */
+                return 0;
+        }
         if (event->len == 0 || (dot && strcmp(dot, ".rules") == 0))
                 return manager_schedule_now(m, CHORE_RELOAD,
                                             pw_now_boottime() + RELOAD_DEBOUNCE_USEC);
@@ -228,7 +227,8 @@ int manager_learn(struct pw_manager *m)
                                       &left_out);
                 if (r < 0 && r != -ENOMEM && r != -EEXIST)
                         r = keep_unwritten(m, &records, -r);
-                else if (r == 0)
+                m->wrote_baseline = r == 0;
+                if (r == 0)
                         manager_log(
                             m, PW_MESSAGE_BASELINE_WRITTEN, LOG_NOTICE,
                             "First start: %zu listeners that are open now were written to %s "
@@ -245,37 +245,6 @@ int manager_learn(struct pw_manager *m)
         if (r < 0)
                 return r;
         return m->ready ? manager_rejudge(m) : 0;
-}
-
-/* While the host boots, services open their ports one after the other: what is learned then would
- * be a part of it. So learning goes on until systemd says that it has finished, and a little
- * longer. */
-static void on_boot(void *userdata, enum pw_boot boot)
-{
-        struct pw_manager *m = userdata;
-        uint64_t now_usec = pw_now_boottime();
-
-        if (boot == PW_BOOT_UNDER_WAY ||
-            (boot == PW_BOOT_UNKNOWN && m->boot_asked < BOOT_ASKS_MAX)) {
-                m->booting = true;
-                (void)manager_schedule_now(m, CHORE_BOOT, now_usec + BOOT_ASK_USEC);
-                return;
-        }
-        if (!m->ready)
-                m->booting = false; /* the first look learns */
-        else if (m->boot_asked <= 1 || boot == PW_BOOT_UNKNOWN)
-                (void)manager_schedule_now(m, CHORE_LEARNED, now_usec);
-        else
-                (void)manager_schedule_now(m, CHORE_LEARNED, now_usec + BOOT_SETTLE_USEC);
-}
-
-int manager_learn_init(struct pw_manager *m)
-{
-        if (!m->learning || sd_booted() <= 0)
-                return 0;
-        m->booting = true;
-        manager_schedule(m, CHORE_BOOT, 0);
-        return pw_bus_new(m->event, on_boot, m, &m->bus);
 }
 
 /* ---- required ports ---- */

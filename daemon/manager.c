@@ -7,16 +7,11 @@
 
 #include "daemon/manager-internal.h"
 
-#include <portwatch/paths.h>
-
 #include <systemd/sd-daemon.h>
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 #include <syslog.h>
-#include <unistd.h>
 
 #define INTERVAL_MAX_USEC (30 * PW_USEC_PER_SEC)
 #define CREDIT_SPAN_USEC PW_USEC_PER_MINUTE /* how much unused budget a burst may spend */
@@ -34,13 +29,6 @@ void manager_log(struct pw_manager *m, enum pw_message message, int priority, co
         pw_journal_send(m->journal, pw_entry_new(message, priority, text));
         if (pw_journal_waiting(m->journal) > 0)
                 manager_schedule(m, CHORE_JOURNAL, pw_now_boottime() + PW_USEC_PER_SEC / 2);
-}
-
-char *manager_path(const char *dir, const char *name)
-{
-        char *path;
-
-        return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
 /* ---- chores ---- */
@@ -99,9 +87,12 @@ static int chore_rule_ends(struct pw_manager *m, uint64_t now_usec _unused_)
 
 static int chore_boot(struct pw_manager *m, uint64_t now_usec _unused_)
 {
-        m->boot_asked++;
-        pw_bus_ask_boot(m->bus);
-        return 0;
+        return manager_ask_boot(m);
+}
+
+static int chore_units(struct pw_manager *m, uint64_t now_usec _unused_)
+{
+        return manager_ask_units(m);
 }
 
 static int chore_learned(struct pw_manager *m, uint64_t now_usec _unused_)
@@ -155,6 +146,7 @@ static int (*const chores[CHORE_COUNT])(struct pw_manager *m, uint64_t now_usec)
     [CHORE_REQUIRED] = manager_check_required,
     [CHORE_BOOT] = chore_boot,
     [CHORE_LEARNED] = chore_learned,
+    [CHORE_UNITS] = chore_units,
     [CHORE_PAST] = chore_past,
     [CHORE_LIMITS] = manager_sum_up,
     [CHORE_STORE] = chore_store,
@@ -262,10 +254,16 @@ static int on_hangup(sd_event_source *source _unused_, const struct signalfd_sig
         return manager_schedule_now(m, CHORE_RELOAD, 0);
 }
 
-static int add_signals(struct pw_manager *m)
+/* The loop, its watchdog and signals: from here on SIGTERM ends it cleanly. */
+int manager_event_init(struct pw_manager *m)
 {
         sigset_t set;
-        int r;
+        int r = sd_event_default(&m->event);
+
+        if (r >= 0)
+                r = sd_event_set_watchdog(m->event, true);
+        if (r < 0)
+                return r;
 
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
@@ -282,211 +280,20 @@ static int add_signals(struct pw_manager *m)
         return r;
 }
 
-/* ---- set-up ---- */
-
-static void on_config_warning(void *userdata, const char *sentence)
+/* Both timers; the first poll is due at once. */
+int manager_timers_init(struct pw_manager *m)
 {
-        manager_log(userdata, PW_MESSAGE_SETTINGS_REFUSED, LOG_WARNING, "%s", sentence);
-}
-
-static int open_journal(struct pw_manager *m)
-{
-        bool journal = m->options.log == PW_LOG_JOURNAL;
-
-        if (m->options.log == PW_LOG_AUTO)
-                journal = getenv("JOURNAL_STREAM") != NULL;
-        return pw_journal_new(journal ? PW_JOURNAL_SOCKET : NULL, manager_on_sent, m, &m->journal);
-}
-
-static int open_dir(struct pw_manager *m, const char *path, const char *what, unsigned mode,
-                    int *ret_fd)
-{
-        if (mode != 0 && mkdir(path, mode) < 0 && errno != EEXIST) {
-                int r = -errno;
-
-                manager_log(m, PW_MESSAGE_STOPPED, LOG_ERR, "Cannot make the %s directory %s: %s.",
-                            what, path, strerror(-r));
-                return r;
-        }
-        *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (*ret_fd < 0) {
-                int r = -errno;
-
-                manager_log(m, PW_MESSAGE_STOPPED, LOG_ERR, "Cannot open the %s directory %s: %s.",
-                            what, path, strerror(-r));
-                return r;
-        }
-        return 0;
-}
-
-static int open_dirs(struct pw_manager *m)
-{
-        static const char *const cgroups[] = {PW_CGROUP2_DIRS};
-        int r = open_dir(m, m->options.state_dir, "state", 0750, &m->state_fd);
-
-        if (r == 0)
-                r = open_dir(m, m->options.run_dir, "run", 0755, &m->run_fd);
-        if (r == 0)
-                r = open_dir(m, "/proc", "process", 0, &m->proc_fd);
-        /* The unit's own view of / hides /home and /tmp, where executables may be. */
-        if (r == 0)
-                m->root_fd = open("/proc/1/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (r == 0 && m->root_fd < 0)
-                r = open_dir(m, "/", "root", 0, &m->root_fd);
-        if (r == 0)
-                r = open_dir(m, "/etc", "settings", 0, &m->etc_fd);
-        for (size_t i = 0; r == 0 && m->cgroup_fd < 0 && i < PW_ELEMENTS(cgroups); i++) {
-                m->cgroup_fd = open(cgroups[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                if (m->cgroup_fd >= 0 && faccessat(m->cgroup_fd, "cgroup.procs", F_OK, 0) < 0) {
-                        close(m->cgroup_fd);
-                        m->cgroup_fd = -EBADF;
-                }
-        }
-        return r;
-}
-
-static int take_lock(struct pw_manager *m)
-{
-        m->lock_fd = pw_status_lock(m->run_fd);
-        if (m->lock_fd < 0)
-                manager_log(m, PW_MESSAGE_STOPPED, LOG_ERR,
-                            m->lock_fd == -EBUSY
-                                ? "Another portwatchd runs already: it holds %s/%s."
-                                : "Cannot take the lock %s/%s.",
-                            m->options.run_dir, PW_LOCK_FILE);
-        return m->lock_fd < 0 ? m->lock_fd : 0;
-}
-
-static void read_host(struct pw_manager *m)
-{
-        struct stat netns;
-        ssize_t n;
-
-        if (fstatat(m->proc_fd, "self/ns/net", &netns, 0) == 0)
-                m->netns = netns.st_ino;
-        m->ephemeral = PW_EPHEMERAL_DEFAULT;
-        (void)pw_ephemeral_read(m->proc_fd, &m->ephemeral);
-        n = pw_read_file(m->proc_fd, "sys/kernel/random/boot_id", m->boot_id, sizeof m->boot_id);
-        if (n <= 0)
-                strcpy(m->boot_id, "unknown");
-        m->boot_id[strcspn(m->boot_id, "\n")] = '\0';
-}
-
-static int new_stages(struct pw_manager *m)
-{
-        struct pw_attribution_roots roots = {m->proc_fd, m->root_fd, m->etc_fd, m->cgroup_fd};
-        int r = pw_sockdiag_open(m->netns, &m->diag);
-
-        if (r < 0) {
-                manager_log(
-                    m, PW_MESSAGE_STOPPED, LOG_ERR,
-                    "Cannot ask the kernel for sockets (NETLINK_SOCK_DIAG): %s. Load the kernel "
-                    "module inet_diag.",
-                    strerror(-r));
-                return r;
-        }
-        r = pw_attribution_new(roots, &m->attribution);
-        if (r == 0)
-                r = pw_tracker_new(m->ephemeral, m->config.ephemeral_dwell_usec, &m->tracker);
-        if (r == 0)
-                r = pw_listeners_new(&m->listeners);
-        if (r == 0)
-                r = pw_limit_new(JOURNAL_ALERTS_PER_MINUTE, PW_USEC_PER_MINUTE, &m->alert_limit);
-        if (r == 0)
-                r = pw_limit_new(ROWS_PER_HOUR, PW_USEC_PER_HOUR, &m->row_limit);
-        (void)pw_services_load(m->etc_fd, &m->services); /* only adds names */
-        return r;
-}
-
-static int new_timers(struct pw_manager *m)
-{
-        size_t n = 1; /* the state directory, with the baseline */
         int r;
 
-        while (m->options.rules_dirs[n - 1])
-                n++;
-        m->watches = calloc(n, sizeof(sd_event_source *));
-        if (!m->watches)
-                return -ENOMEM;
-        m->n_watches = n;
+        m->interval_usec = m->config.poll_interval_usec;
+        m->credit_since_usec = pw_now_boottime();
+        m->credit_nsec = most_credit(m); /* the first look costs more than the others */
         r = sd_event_add_time(m->event, &m->poll_timer, CLOCK_BOOTTIME, 0, PW_USEC_PER_MSEC,
                               on_poll, m);
         if (r >= 0)
                 r = sd_event_add_time(m->event, &m->chore_timer, CLOCK_BOOTTIME, 0,
                                       PW_USEC_PER_MSEC, on_chores, m);
         return r < 0 ? r : 0;
-}
-
-static void say_status(struct pw_manager *m)
-{
-        struct pw_status *status = &m->status;
-
-        snprintf(status->version, sizeof status->version, "%s", PORTWATCH_VERSION);
-        strcpy(status->engine, "polling");
-        status->pid = getpid();
-        status->started_usec = pw_now_realtime();
-        snprintf(status->store_path, sizeof status->store_path, "%s/%s", m->options.state_dir,
-                 PW_STORE_FILE);
-}
-
-static int set_up(struct pw_manager *m)
-{
-        int r = open_journal(m);
-
-        if (r == 0)
-                r = open_dirs(m);
-        if (r == 0)
-                r = take_lock(m);
-        if (r < 0)
-                return r;
-        r = pw_config_load(m->options.config_path, &m->config, on_config_warning, m);
-        if (r < 0)
-                manager_log(m, PW_MESSAGE_SETTINGS_REFUSED, LOG_WARNING,
-                            "Cannot read %s: %s. The defaults are used.", m->options.config_path,
-                            strerror(-r));
-        m->interval_usec = m->config.poll_interval_usec;
-        m->credit_since_usec = pw_now_boottime();
-        m->credit_nsec = most_credit(m); /* the first look costs more than the others */
-        read_host(m);
-        say_status(m);
-        r = new_stages(m);
-        if (r == 0)
-                r = new_timers(m);
-        if (r == 0)
-                r = manager_rules_init(m);
-        if (r == 0)
-                r = manager_learn_init(m);
-        if (r == 0)
-                r = manager_store_open(m);
-        if (r == 0)
-                r = manager_watch_rules(m);
-        return r;
-}
-
-int pw_manager_new(const struct pw_options *options, struct pw_manager **ret)
-{
-        _cleanup_(pw_manager_freep) struct pw_manager *m = calloc(1, sizeof *m);
-        int r;
-
-        if (!m)
-                return -ENOMEM;
-        m->options = *options;
-        m->config = pw_config_default;
-        m->state_fd = m->run_fd = m->lock_fd = -EBADF;
-        m->proc_fd = m->root_fd = m->etc_fd = m->cgroup_fd = -EBADF;
-        for (size_t i = 0; i < CHORE_COUNT; i++)
-                m->due[i] = PW_USEC_INFINITY;
-        r = sd_event_default(&m->event);
-        if (r >= 0)
-                r = sd_event_set_watchdog(m->event, true);
-        if (r >= 0)
-                r = add_signals(m);
-        if (r >= 0)
-                r = set_up(m);
-        if (r < 0)
-                return r;
-        *ret = PW_TAKE_PTR(m);
-        return 0;
 }
 
 int pw_manager_run(struct pw_manager *m)
@@ -505,49 +312,4 @@ int pw_manager_run(struct pw_manager *m)
                 (void)manager_commit(m);
         manager_status_write(m, pw_now_boottime());
         return r < 0 ? r : 0;
-}
-
-static void free_dirs(struct pw_manager *m)
-{
-        int *fds[] = {&m->state_fd, &m->run_fd, &m->lock_fd,  &m->proc_fd,
-                      &m->root_fd,  &m->etc_fd, &m->cgroup_fd};
-
-        for (size_t i = 0; i < PW_ELEMENTS(fds); i++)
-                pw_closep(fds[i]);
-}
-
-void pw_manager_free(struct pw_manager *m)
-{
-        if (!m)
-                return;
-        for (size_t i = 0; i < m->n_watches; i++)
-                sd_event_source_disable_unref(m->watches[i]);
-        free(m->watches);
-        sd_event_source_disable_unref(m->poll_timer);
-        sd_event_source_disable_unref(m->chore_timer);
-        pw_bus_free(m->bus);
-        sd_event_unref(m->event);
-        pw_journal_free(m->journal);
-        pw_writes_done(&m->writes);
-        pw_records_done(&m->alerts);
-        pw_records_done(&m->recounts);
-        pw_store_close(m->store);
-        for (size_t i = 0; i < LOOK_COUNT; i++) {
-                pw_snapshot_done(&m->looks[i].now);
-                pw_snapshot_done(&m->looks[i].before);
-        }
-        free(m->unknown);
-        free(m->required);
-        free(m->baseline_path);
-        free(m->baseline_text);
-        pw_limit_free(m->alert_limit);
-        pw_limit_free(m->row_limit);
-        pw_policy_free(m->policy);
-        pw_listeners_free(m->listeners);
-        pw_services_free(m->services);
-        pw_tracker_free(m->tracker);
-        pw_attribution_free(m->attribution);
-        pw_sockdiag_close(m->diag);
-        free_dirs(m);
-        free(m);
 }

@@ -78,6 +78,9 @@ PW_DEFINE_CLEANUP(struct pw_owner *, pw_owner_unref)
  * names that change every time are compared by their pattern; traits count, details do not. */
 bool pw_owner_same(const struct pw_owner *a, const struct pw_owner *b);
 
+/* A copy with one reference, for changing it before it is published. NULL when out of memory. */
+struct pw_owner *pw_owner_copy(const struct pw_owner *owner);
+
 /* Whether `owner` lists all the processes that `others` lists (by pid and start). */
 bool pw_owner_has_processes(const struct pw_owner *owner, const struct pw_owner *others);
 

@@ -90,16 +90,38 @@ static int attach(struct pw_manager *m, const struct pw_change *change, struct p
         return manager_name_socket(m, &change->socket, owner);
 }
 
-/* A socket that nothing holds is not yet believed to be there. */
+/* The owner of an open listener at the same endpoint, of the same user. */
+static struct pw_owner *sibling_owner(struct pw_manager *m, const struct pw_socket *socket)
+{
+        const struct pw_endpoint *endpoint = &socket->endpoint;
+        struct pw_listener *listener = pw_listeners_on_port(m->listeners, endpoint->port);
+
+        for (size_t i = 0; listener && i < NEIGHBOURS_MAX; i++, listener = listener->next_on_port) {
+                const struct pw_record *record = listener->record;
+
+                if (listener->open && record->protocol == endpoint->protocol &&
+                    record->owner->uid == socket->uid && record->owner->unknown == PW_KNOWN &&
+                    memcmp(&record->address, &endpoint->address, sizeof record->address) == 0)
+                        return record->owner;
+        }
+        return NULL;
+}
+
+/* A socket that nothing holds is not yet believed to be there; in a group whose members come and go
+ * (SO_REUSEPORT) it is one of them until the second asking. */
 static int meet(struct pw_manager *m, const struct pw_change *opened, struct pw_owner *owner,
                 uint64_t now_usec)
 {
-        bool believed = owner->unknown != PW_UNKNOWN_NO_HOLDER;
-        int r = believed ? attach(m, opened, owner) : 0;
+        struct pw_owner *believed = owner;
+        int r = 0;
 
+        if (owner->unknown == PW_UNKNOWN_NO_HOLDER)
+                believed = sibling_owner(m, &opened->socket);
+        if (believed)
+                r = attach(m, opened, believed);
         if (r < 0 || owner->unknown == PW_KNOWN)
                 return r;
-        return remember_unknown(m, opened, believed, now_usec, UNKNOWN_FIRST_USEC);
+        return remember_unknown(m, opened, believed != NULL, now_usec, UNKNOWN_FIRST_USEC);
 }
 
 static int attribute(struct pw_manager *m, const struct pw_changes *opened, bool everyone,

@@ -45,6 +45,8 @@ static void store_failed(struct pw_manager *m, int error, const char *words)
         snprintf(m->store_state, sizeof m->store_state, "%s", words);
         manager_schedule(m, CHORE_STORE, pw_now_boottime() + STORE_RETRY_USEC);
         if (first)
+                manager_schedule(m, CHORE_STATUS, 0);
+        if (first)
                 manager_log(
                     m, PW_MESSAGE_STORE_FAILED, LOG_ERR,
                     "History in %s cannot be written: %s. Alerts go on, writes wait and are "
@@ -54,10 +56,14 @@ static void store_failed(struct pw_manager *m, int error, const char *words)
 
 static void store_recovered(struct pw_manager *m)
 {
-        if (m->store_state[0] != '\0' && strcmp(m->store_state, "ok") != 0)
-                manager_log(m, PW_MESSAGE_STORE_RECOVERED, LOG_NOTICE,
-                            "History in %s is written again.", m->options.state_dir);
+        bool failed = m->store_state[0] != '\0' && strcmp(m->store_state, "ok") != 0;
+
         strcpy(m->store_state, "ok");
+        if (!failed)
+                return;
+        manager_schedule(m, CHORE_STATUS, 0);
+        manager_log(m, PW_MESSAGE_STORE_RECOVERED, LOG_NOTICE, "History in %s is written again.",
+                    m->options.state_dir);
 }
 
 /* ---- an earlier run ---- */

@@ -78,6 +78,11 @@ hold ports tcp:127.0.0.1:8080 tcp:127.0.0.1:900 udp:127.0.0.1:8080 tcp:127.0.0.1
 HOLDERS[evil]=$!
 wait_for 10 "the fixture with a hostile name" grep -q '^READY' "$T/evil.out"
 sync_looks
+# shellcheck disable=SC2317 # called by wait_for
+udp_settled() {
+        [ "$(listeners '.port == 8080')" = 2 ]
+}
+wait_for 20 "UDP has settled" udp_settled
 assert_candidates "900 8080 8099 10000" --state="$STATE" explain ""
 assert_candidates "8080 8099" --state "$STATE" explain 80
 assert_candidates "udp/8080" --state="$STATE" show udp/

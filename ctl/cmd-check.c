@@ -246,7 +246,7 @@ static int read_record(const struct pw_ctl *ctl, struct pw_record *record)
         if (proc >= 0)
                 pw_ephemeral_read(proc, &ephemeral);
         if (pw_record_label(record, ephemeral) < 0)
-                return -ENOMEM;
+                return pw_ctl_no_memory();
         record->service = pw_services_name(ctl->services, record->protocol, record->port);
         return code;
 }

@@ -23,12 +23,14 @@ static char said[4096];
 static int parse(struct pw_ctl *ctl, const char *line)
 {
         static char copy[1024];
-        char *argv[WORDS_MAX + 1] = {NULL}, *rest = copy;
+        static char *argv[WORDS_MAX + 1]; /* what was parsed points into it */
+        char *rest = copy;
         FILE *file = tmpfile();
         int argc = 0, saved = dup(STDERR_FILENO), r;
         size_t length;
 
         snprintf(copy, sizeof copy, "%s", line);
+        memset(argv, 0, sizeof argv);
         argv[argc++] = (char *)(uintptr_t) "portwatchctl";
         while (rest && argc < WORDS_MAX)
                 argv[argc++] = strsep(&rest, "|");

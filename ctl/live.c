@@ -102,20 +102,6 @@ static void keep_port(struct pw_snapshot *snapshot, uint16_t port)
 
 /* ---- owners ---- */
 
-static int open_cgroup2(void)
-{
-        static const char *const dirs[] = {PW_CGROUP2_DIRS};
-
-        for (size_t i = 0; i < PW_ELEMENTS(dirs); i++) {
-                int fd = open(dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-                if (fd >= 0 && faccessat(fd, "cgroup.procs", F_OK, 0) == 0)
-                        return fd;
-                pw_closep(&fd);
-        }
-        return -1;
-}
-
 static int unknown_owners(const struct pw_socket *const *sockets, size_t n,
                           struct pw_owner **owners)
 {
@@ -141,7 +127,7 @@ static int find_owners(struct pw_live *live, const struct pw_socket *const *sock
         _cleanup_(pw_closep) int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_(pw_closep) int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_(pw_closep) int etc = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_(pw_closep) int cgroup = open_cgroup2();
+        _cleanup_(pw_closep) int cgroup = pw_cgroup2_open();
         _cleanup_(pw_attribution_freep) struct pw_attribution *attribution = NULL;
         int r;
 

@@ -26,6 +26,9 @@ int pw_attribution_new(struct pw_attribution_roots roots, struct pw_attribution 
 void pw_attribution_free(struct pw_attribution *attribution);
 PW_DEFINE_CLEANUP(struct pw_attribution *, pw_attribution_free)
 
+/* Opens the root of cgroup2 where this host has it mounted; -ENOENT where it has none. */
+int pw_cgroup2_open(void);
+
 /* Finds the owners of `n` sockets: ret_owners[i] receives one reference to the owner of sockets[i],
  * never NULL; an owner that could not be found has `unknown` set, the user of the socket's uid and
  * the unit of the socket's cgroup. Sockets with the same holders share one owner. With `everyone`

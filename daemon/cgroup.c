@@ -3,6 +3,9 @@
  * may read everything; others find it by a walk over the tree, one for all the ids. */
 
 #include "daemon/cgroup.h"
+#include "daemon/attribution.h"
+
+#include <portwatch/paths.h>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -161,6 +164,20 @@ static int find_by_walk(struct pw_cgroups *cgroups, int root_fd)
         int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         return fd < 0 ? 0 : walk_directory(&walk, fd, 0);
+}
+
+int pw_cgroup2_open(void)
+{
+        static const char *const dirs[] = {PW_CGROUP2_DIRS};
+
+        for (size_t i = 0; i < PW_ELEMENTS(dirs); i++) {
+                _cleanup_(pw_closep) int fd = open(dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+                /* On hosts with cgroup v1 the second one is a tmpfs. */
+                if (fd >= 0 && faccessat(fd, "cgroup.procs", F_OK, 0) == 0)
+                        return PW_TAKE_FD(fd);
+        }
+        return -ENOENT;
 }
 
 int pw_cgroups_want(struct pw_cgroups *cgroups, uint64_t id)

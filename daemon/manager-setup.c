@@ -55,7 +55,6 @@ static int open_dir(struct pw_manager *m, const char *path, const char *what, un
 
 static int open_dirs(struct pw_manager *m)
 {
-        static const char *const cgroups[] = {PW_CGROUP2_DIRS};
         int r = open_dir(m, m->options.state_dir, "state", 0750, &m->state_fd);
 
         if (r == 0)
@@ -69,13 +68,8 @@ static int open_dirs(struct pw_manager *m)
                 r = open_dir(m, "/", "root", 0, &m->root_fd);
         if (r == 0)
                 r = open_dir(m, "/etc", "settings", 0, &m->etc_fd);
-        for (size_t i = 0; r == 0 && m->cgroup_fd < 0 && i < PW_ELEMENTS(cgroups); i++) {
-                m->cgroup_fd = open(cgroups[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                if (m->cgroup_fd >= 0 && faccessat(m->cgroup_fd, "cgroup.procs", F_OK, 0) < 0) {
-                        close(m->cgroup_fd);
-                        m->cgroup_fd = -EBADF;
-                }
-        }
+        if (r == 0)
+                m->cgroup_fd = pw_cgroup2_open();
         return r;
 }
 

@@ -496,16 +496,8 @@ static void check_cgroups(void)
 
 static bool open_cgroups(void)
 {
-        static const char *const dirs[] = {PW_CGROUP2_DIRS};
-
         snprintf(slice, sizeof slice, "portwatch-check-%ld.slice", (long)time(NULL));
-        for (size_t i = 0; i < PW_ELEMENTS(dirs) && cgroup_fd < 0; i++) {
-                char path[64];
-
-                snprintf(path, sizeof path, "%s/cgroup.procs", dirs[i]);
-                if (access(path, F_OK) == 0)
-                        cgroup_fd = open(dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        }
+        cgroup_fd = pw_cgroup2_open();
         return cgroup_fd >= 0 && mkdirat(cgroup_fd, slice, 0755) == 0;
 }
 

@@ -5,7 +5,6 @@
  * the checking process, which started it first of all, gives up its own. Each scene is played by a
  * new child: it opens what it is told to, waits for the word to go on, and ends. */
 
-#include "tests/helpers/become.h"
 #include "tests/helpers/check.h"
 
 #include <fcntl.h>
@@ -20,6 +19,7 @@
 #define ACTOR_UID 1234
 #define LIFE_NSEC 50000 /* of a short-lived socket */
 #define GROUP_SIZE 8
+#define PACE_USEC 5000 /* slow enough for each to wake up the reader */
 
 enum scene {
         SCENE_STORM,   /* n short-lived sockets of processes that exit at once */
@@ -28,8 +28,9 @@ enum scene {
         SCENE_CLIENTS, /* what is no listener */
         SCENE_UNBOUND, /* listen(2) without bind(2) */
         SCENE_NETNS,   /* a TCP and a UDP socket in a new network namespace */
-        SCENE_BECOME,  /* one TCP listener of another executable */
+        SCENE_PROGRAM, /* one TCP listener of another executable: open-sockets */
         SCENE_RING,    /* one TCP listener by io_uring */
+        SCENE_KERNEL,  /* one UDP socket of the kernel's */
         SCENE_PACED,   /* n listeners, with a pause before each */
 };
 
@@ -37,9 +38,9 @@ struct order {
         enum scene scene;
         unsigned n;
         uint16_t port;
-        struct kind kind;              /* SCENE_STORM, SCENE_KIND */
-        struct process_options become; /* SCENE_BECOME */
-        bool direct;                   /* SCENE_RING: no descriptor */
+        struct kind kind;  /* SCENE_STORM, SCENE_KIND, SCENE_PACED */
+        char option[1024]; /* SCENE_PROGRAM: of open-sockets */
+        bool direct;       /* SCENE_RING: no descriptor */
 };
 
 /* What the scenes tell. */
@@ -47,9 +48,9 @@ static struct told {
         pid_t pid;
         uint64_t netns;
         uint64_t cookies[2 * GROUP_SIZE];
-        bool unable; /* the kernel has no such thing */
+        bool unable;            /* the kernel has no such thing */
         uint64_t stamps[65536]; /* nanoseconds since boot, by port */
-} *told;
+} * told;
 
 static int actor_fd; /* to the actor, and in it to the checking process */
 
@@ -110,7 +111,7 @@ static inline void play_paced(const struct order *order)
                 uint16_t port = (uint16_t)(order->port + i);
                 struct opened opened;
 
-                usleep(500);
+                usleep(PACE_USEC);
                 told->stamps[port] = boot_nsec();
                 opened = open_kind(&order->kind, port);
                 usleep(200);
@@ -133,12 +134,14 @@ static inline void play_clients(const struct order *order)
 {
         static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
         static const struct kind udp = {SOCK_DGRAM, "127.0.0.1", 0};
-        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(order->port),
+        struct sockaddr_in to = {.sin_family = AF_INET,
+                                 .sin_port = htons(order->port),
                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int listener = open_kind(&tcp, order->port).fd, server = open_kind(&udp, order->port).fd;
 
         for (unsigned i = 0; i < order->n; i++) {
-                int stream = socket(AF_INET, SOCK_STREAM, 0), sender = socket(AF_INET, SOCK_DGRAM, 0);
+                int stream = socket(AF_INET, SOCK_STREAM, 0),
+                    sender = socket(AF_INET, SOCK_DGRAM, 0);
                 int connected = socket(AF_INET, SOCK_DGRAM, 0), accepted;
                 int bound = open_kind(&udp, 0).fd;
 
@@ -182,25 +185,68 @@ static inline void play_netns(const struct order *order)
         show();
 }
 
-static inline void play_become(const struct order *order)
+/* open-sockets is beside this program. */
+static inline void run_program(const struct order *order, int input, int output)
 {
-        char fd[16], port[16];
-        char *argv[] = {(char *)"check-bpf", (char *)"listen", fd, port, NULL};
+        char path[4096], socket[64];
+        ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
 
-        snprintf(fd, sizeof fd, "%d", actor_fd);
-        snprintf(port, sizeof port, "%u", order->port);
-        become(&order->become, argv);
+        path[PW_MAX(length, (ssize_t)0)] = '\0';
+        strcpy(strrchr(path, '/') + 1, "open-sockets");
+        snprintf(socket, sizeof socket, "tcp:127.0.0.1:%u", order->port);
+        if (dup2(input, 0) < 0 || dup2(output, 1) < 0)
+                _exit(1);
+        close(actor_fd);
+        execl(path, "open-sockets", order->option, socket, (char *)NULL);
+        _exit(1);
 }
 
-/* Where the scene of another executable goes on. */
-static inline int play_listen(char **argv)
+static inline void play_program(const struct order *order)
 {
-        static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
+        int input[2], output[2];
+        char text[512] = "";
+        size_t length = 0;
+        ssize_t n = 1;
+        pid_t pid;
 
-        actor_fd = atoi(argv[2]);
-        open_kind(&tcp, (uint16_t)atoi(argv[3]));
+        if (pipe2(input, O_CLOEXEC) < 0 || pipe2(output, O_CLOEXEC) < 0)
+                fail("pipe");
+        pid = fork();
+        if (pid == 0)
+                run_program(order, input[0], output[1]);
+        told->pid = pid;
+        close(output[1]);
+        while (n > 0 && !strstr(text, "READY")) {
+                n = read(output[0], text + length, sizeof text - 1 - length);
+                length += (size_t)PW_MAX(n, (ssize_t)0);
+                text[length] = '\0';
+        }
+        if (n <= 0)
+                _exit(1);
         show();
-        return 0;
+        kill(pid, SIGTERM);
+        waitpid(pid, NULL, 0);
+}
+
+static inline int run(const char *command)
+{
+        int status = system(command);
+
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* The socket of a VXLAN device is there while the device is up. */
+static inline void play_kernel(const struct order *order)
+{
+        char command[256];
+
+        snprintf(command, sizeof command,
+                 "exec 2>/dev/null; ip link add vxlan7 type vxlan id 7 dstport %u dev lo && "
+                 "ip link set vxlan7 up",
+                 order->port);
+        told->unable = run(command) != 0;
+        show();
+        run("exec 2>/dev/null; ip link del vxlan7");
 }
 
 /* ---- io_uring, without a library ---- */
@@ -223,10 +269,10 @@ static inline bool ring_open(struct ring *ring)
         ring->fd = (int)syscall(SYS_io_uring_setup, 1, &ring->params);
         if (ring->fd < 0)
                 return false;
-        ring->submitted = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd,
-                               IORING_OFF_SQ_RING);
-        ring->completed = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd,
-                               IORING_OFF_CQ_RING);
+        ring->submitted =
+            mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
+        ring->completed =
+            mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_CQ_RING);
         ring->entries =
             mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQES);
         return ring->submitted != MAP_FAILED && ring->completed != MAP_FAILED &&
@@ -255,23 +301,27 @@ static inline int ring_do(struct ring *ring, const struct io_uring_sqe *entry)
 
 static inline void play_ring(const struct order *order)
 {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(order->port),
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons(order->port),
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         uint8_t flags = order->direct ? IOSQE_FIXED_FILE : 0;
         struct ring ring;
         int fd = -1;
 
         if (ring_open(&ring))
-                fd = ring_do(&ring, &(struct io_uring_sqe){.opcode = RING_SOCKET, .fd = AF_INET,
+                fd = ring_do(&ring, &(struct io_uring_sqe){.opcode = RING_SOCKET,
+                                                           .fd = AF_INET,
                                                            .off = SOCK_STREAM,
                                                            .file_index = order->direct});
         told->unable =
             fd < 0 ||
-            ring_do(&ring, &(struct io_uring_sqe){.opcode = RING_BIND, .fd = fd, .flags = flags,
+            ring_do(&ring, &(struct io_uring_sqe){.opcode = RING_BIND,
+                                                  .fd = fd,
+                                                  .flags = flags,
                                                   .addr = (uintptr_t)&address,
                                                   .off = sizeof address}) < 0 ||
-            ring_do(&ring, &(struct io_uring_sqe){.opcode = RING_LISTEN, .fd = fd, .flags = flags,
-                                                  .len = 4}) < 0;
+            ring_do(&ring, &(struct io_uring_sqe){
+                               .opcode = RING_LISTEN, .fd = fd, .flags = flags, .len = 4}) < 0;
         show();
 }
 
@@ -301,11 +351,14 @@ static inline void play(const struct order *order)
         case SCENE_NETNS:
                 play_netns(order);
                 break;
-        case SCENE_BECOME:
-                play_become(order);
+        case SCENE_PROGRAM:
+                play_program(order);
                 break;
         case SCENE_RING:
                 play_ring(order);
+                break;
+        case SCENE_KERNEL:
+                play_kernel(order);
                 break;
         case SCENE_PACED:
                 play_paced(order);

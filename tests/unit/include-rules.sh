@@ -15,7 +15,7 @@ check_includes() {
         awk -F: '
         function refuse(why) { print file ":" $2 ": " header " " why; bad = 1 }
         function stage(path) {
-                sub(/^daemon\//, "", path); sub(/[-.].*/, "", path)
+                sub(/^daemon\/(bpf\/)?/, "", path); sub(/[-.].*/, "", path)
                 return path in part_of ? part_of[path] : path
         }
         BEGIN {
@@ -36,6 +36,7 @@ check_includes() {
         name ~ /^json-c\//         { only("^(ctl/view-json|ctl/cmd-[^/]*|daemon/status)[.]c$") }
         name ~ /^libsmartcols/     { only("^ctl/view-table[.]c$") }
         name == "ini.h"            { only("^daemon/config[.]c$") }
+        name ~ /^bpf\//            { only("^daemon/bpf/[^/]*[.][ch]$") }
         name ~ /^systemd\//        { only("^daemon/[^/]*[.][ch]$") }
         # parts
         part == "include" && header ~ /^"/ { refuse("is private: a contract includes no private file") }

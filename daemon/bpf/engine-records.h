@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the programs in the kernel write and the loader reads: records of fixed layout, without
+ * padding. */
+
+#include <linux/types.h>
+
+/* As PW_ENGINE_EXE_MAX. The second half is only there so that any name has room. */
+#define RECORD_EXE_MAX 512
+#define RECORD_COMM_MAX 16
+
+enum record_socket_flags {
+        RECORD_EXPLICIT = 1 << 0,
+        RECORD_KERNEL = 1 << 1,
+        RECORD_V6ONLY = 1 << 2,
+};
+
+struct record_socket {
+        __u64 cookie, cgroup_id, inode;
+        __u32 netns, uid, ifindex;
+        __u16 port; /* host byte order */
+        __u8 family, protocol;
+        __u8 flags; /* enum record_socket_flags */
+        __u8 reserved[7];
+        __u8 address[16];
+};
+
+struct record_holder {
+        __u64 started_nsec; /* since boot */
+        __u32 pid;
+        __u32 uid;
+        char comm[RECORD_COMM_MAX];
+};
+
+enum record_exe_flags {
+        RECORD_EXE_TRUNCATED = 1 << 0,
+        RECORD_EXE_DELETED = 1 << 1,
+        RECORD_EXE_UNNAMED = 1 << 2,
+};
+
+struct record_exe {
+        __u64 inode;
+        __u32 device; /* as in the kernel: 12 bits major, 20 bits minor */
+        __u16 length;
+        __u16 flags;
+        char path[RECORD_EXE_MAX]; /* its names from the last to the first, each with its NUL */
+};
+
+/* In the ring. A closed event ends before `holder`. */
+struct record_event {
+        __u64 time_nsec; /* since boot */
+        __u32 closed;
+        __u32 mount_ns;
+        struct record_socket socket;
+        struct record_holder holder;
+        __u64 cgroup_id;
+        struct record_exe exe;
+};
+
+/* In a list. */
+struct record_row {
+        struct record_socket socket;
+        struct record_holder holder; /* pid 0 where the list has none */
+};
+
+/* Settings, fixed when the programs are loaded. */
+struct record_settings {
+        __u32 pid_ns;     /* inode of the loader's process namespace */
+        __u32 root_mount; /* id of the mount that is the loader's root; 0: not known */
+};

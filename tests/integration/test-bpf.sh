@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The event engine against the running kernel, in a network namespace of its own, and again in a
+# process namespace of its own, where processes have other numbers. Would catch: listeners that are
+# not told, wrong owners or executables, clients taken for listeners, attachments that outlive us.
+set -u
+
+if ! unshare -n -m -p --fork true 2>/dev/null; then
+        echo "skipped: namespaces need root"
+        exit 77
+fi
+
+# run LISTENERS UNSHARE-OPTION…
+run() {
+        unshare -n -m "${@:2}" bash -euc '
+                mount -t tmpfs -o mode=755 tmpfs /run
+                ip link set lo up
+                ip -6 address add fe80::1/64 dev lo nodad
+                exec "$1" "$2"
+        ' - "$PW_BUILD/tests/check-bpf" "$1"
+}
+
+"$PW_BUILD/tests/check-bpf-open"
+status=$?
+[ $status = 77 ] && exit 77
+run 10000 || status=1
+run 200 -p --fork --kill-child --mount-proc || status=1
+exit $status

@@ -87,6 +87,11 @@ static int compare_rows(const void *a, const void *b)
         return r != 0 ? r : memcmp(x, y, sizeof *x);
 }
 
+static bool same_socket(const struct pw_socket *a, const struct pw_socket *b)
+{
+        return a->cookie == b->cookie && pw_endpoint_compare(&a->endpoint, &b->endpoint) == 0;
+}
+
 void pw_snapshot_sort(struct pw_snapshot *snapshot)
 {
         struct pw_socket *rows = snapshot->sockets;
@@ -96,7 +101,7 @@ void pw_snapshot_sort(struct pw_snapshot *snapshot)
                 return;
         qsort(rows, snapshot->n_sockets, sizeof *rows, compare_rows);
         for (size_t i = 0; i < snapshot->n_sockets; i++)
-                if (kept == 0 || rows[i].cookie == 0 || rows[i].cookie != rows[kept - 1].cookie)
+                if (kept == 0 || rows[i].cookie == 0 || !same_socket(&rows[i], &rows[kept - 1]))
                         rows[kept++] = rows[i];
         snapshot->n_sockets = kept;
 }

@@ -92,7 +92,7 @@ static const struct pw_bus_place *find_place(const struct pw_socket *socket,
 static int name_one(struct pw_manager *m, const struct pw_socket *socket,
                     const struct pw_bus_place *place)
 {
-        struct pw_listener *listener = pw_tracker_tagged(m->tracker, socket->cookie);
+        struct pw_listener *listener = pw_tracker_tagged(m->tracker, socket);
         _cleanup_(pw_owner_unrefp) struct pw_owner *owner = NULL;
         const struct pw_record *record;
 

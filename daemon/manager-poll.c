@@ -86,7 +86,7 @@ static int attach(struct pw_manager *m, const struct pw_change *change, struct p
                 return r;
         if (listener->past && listener->record->cookie == change->socket.cookie)
                 listener->proven = true;
-        pw_tracker_tag(m->tracker, change->socket.cookie, listener);
+        pw_tracker_tag(m->tracker, &change->socket, listener);
         return manager_name_socket(m, &change->socket, owner);
 }
 
@@ -164,7 +164,7 @@ int manager_move_socket(struct pw_manager *m, const struct pw_socket *socket,
                         struct pw_owner *owner)
 {
         _cleanup_(pw_record_unrefp) struct pw_record *record = NULL;
-        struct pw_listener *from = pw_tracker_tagged(m->tracker, socket->cookie), *to;
+        struct pw_listener *from = pw_tracker_tagged(m->tracker, socket), *to;
         int r;
 
         record = make_record(m, socket, owner, false, pw_now_boottime());
@@ -176,7 +176,7 @@ int manager_move_socket(struct pw_manager *m, const struct pw_socket *socket,
         r = pw_listener_attach(m->listeners, to, record);
         if (r < 0)
                 return r;
-        pw_tracker_tag(m->tracker, socket->cookie, to);
+        pw_tracker_tag(m->tracker, socket, to);
         pw_listener_detach(m->listeners, from);
         return from->sockets == 0 && from->open && !to->open ? manager_reassign(m, from, to) : 0;
 }
@@ -187,7 +187,7 @@ static size_t take_due(struct pw_manager *m, uint64_t now_usec, struct unknown_s
         size_t kept = 0, n = 0;
 
         for (size_t i = 0; i < m->n_unknown; i++) {
-                if (!pw_tracker_knows(m->tracker, m->unknown[i].opened.socket.cookie))
+                if (!pw_tracker_knows(m->tracker, &m->unknown[i].opened.socket))
                         continue;
                 if (m->unknown[i].due_usec <= now_usec)
                         due[n++] = m->unknown[i];

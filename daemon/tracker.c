@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The sockets that are known, as one array sorted by cookie.
+/* The sockets that are known, as one array sorted by cookie and endpoint: a socket can leave its endpoint
+ * and listen at another one, with the same cookie.
  *
- * Invariants: cookies are distinct; `told` is set once a socket has been handed out as opened, and
+ * Invariants: (cookie, endpoint) are distinct; `told` is set once a socket has been handed out as opened, and
  * only such sockets are ever handed out as closed; `absent` marks those that the last look lacked
  * and that nothing has proven gone. A look builds the next array beside the old one and publishes
  * it at the end, so that running out of memory leaves everything as it was. */
@@ -68,6 +69,13 @@ static int reserve(struct pw_changes *changes, size_t more)
 {
         return pw_array_reserve(&changes->items, &changes->capacity, changes->n + more,
                                 sizeof *changes->items);
+}
+
+static int compare_sockets(const struct pw_socket *a, const struct pw_socket *b)
+{
+        if (a->cookie != b->cookie)
+                return a->cookie < b->cookie ? -1 : 1;
+        return pw_endpoint_compare(&a->endpoint, &b->endpoint);
 }
 
 /* There is room: callers reserve before they begin. */
@@ -187,13 +195,15 @@ static size_t merge(struct pw_tracker *tracker, const struct pw_snapshot *snapsh
                 const struct pw_socket *row =
                     j < snapshot->n_sockets ? &snapshot->sockets[j] : NULL;
                 struct tracked *kept = &next[n];
+                int order;
 
                 if (row && row->cookie == 0) { /* cannot be told from another */
                         j++;
                         continue;
                 }
                 n++;
-                if (old && (!row || old->socket.cookie < row->cookie)) {
+                order = !row ? -1 : !old ? 1 : compare_sockets(&old->socket, row);
+                if (order < 0) {
                         *kept = *old;
                         if (pw_snapshot_is_complete(snapshot, old->socket.endpoint.netns,
                                                     old->socket.endpoint.protocol)) {
@@ -207,7 +217,7 @@ static size_t merge(struct pw_tracker *tracker, const struct pw_snapshot *snapsh
                         i++;
                         continue;
                 }
-                if (old && old->socket.cookie == row->cookie) {
+                if (order == 0) {
                         *kept = *old;
                         kept->absent = false;
                         i++;
@@ -258,7 +268,7 @@ void pw_tracker_settle(struct pw_tracker *tracker, struct pw_changes *absent, co
         for (size_t i = 0; i < tracker->n; i++) {
                 struct tracked *tracked = &tracker->sockets[i];
 
-                if (a < absent->n && absent->items[a].socket.cookie == tracked->socket.cookie) {
+                if (a < absent->n && compare_sockets(&absent->items[a].socket, &tracked->socket) == 0) {
                         if (gone[a]) {
                                 tracker->n_absent--;
                                 if (tracked->told)
@@ -294,39 +304,39 @@ int pw_tracker_tick(struct pw_tracker *tracker, uint64_t now_usec, struct pw_cha
         return 0;
 }
 
-static struct tracked *find(const struct pw_tracker *tracker, uint64_t cookie)
+static struct tracked *find(const struct pw_tracker *tracker, const struct pw_socket *socket)
 {
         size_t low = 0, high = tracker->n;
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
 
-                if (tracker->sockets[middle].socket.cookie < cookie)
+                if (compare_sockets(&tracker->sockets[middle].socket, socket) < 0)
                         low = middle + 1;
                 else
                         high = middle;
         }
-        if (low == tracker->n || tracker->sockets[low].socket.cookie != cookie)
+        if (low == tracker->n || compare_sockets(&tracker->sockets[low].socket, socket) != 0)
                 return NULL;
         return &tracker->sockets[low];
 }
 
-void pw_tracker_tag(struct pw_tracker *tracker, uint64_t cookie, void *tag)
+void pw_tracker_tag(struct pw_tracker *tracker, const struct pw_socket *socket, void *tag)
 {
-        struct tracked *tracked = find(tracker, cookie);
+        struct tracked *tracked = find(tracker, socket);
 
         if (tracked)
                 tracked->tag = tag;
 }
 
-bool pw_tracker_knows(const struct pw_tracker *tracker, uint64_t cookie)
+bool pw_tracker_knows(const struct pw_tracker *tracker, const struct pw_socket *socket)
 {
-        return find(tracker, cookie) != NULL;
+        return find(tracker, socket) != NULL;
 }
 
-void *pw_tracker_tagged(const struct pw_tracker *tracker, uint64_t cookie)
+void *pw_tracker_tagged(const struct pw_tracker *tracker, const struct pw_socket *socket)
 {
-        const struct tracked *tracked = find(tracker, cookie);
+        const struct tracked *tracked = find(tracker, socket);
 
         return tracked ? tracked->tag : NULL;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The tracker turns looks into changes: which sockets came, which are proven to have gone. It keeps
- * what it knows as one array sorted by cookie and merges each look into it. Pure: no kernel, no
+ * what it knows as one array sorted by cookie and endpoint, and merges each look into it. Pure: no kernel, no
  * clock, no root.
  *
  * A look goes in two steps, since absence from a dump proves nothing:
@@ -55,13 +55,13 @@ int pw_tracker_tick(struct pw_tracker *tracker, uint64_t now_usec, struct pw_cha
 
 /* Attaches the caller's value to a socket that has been told as opened; it comes back with the
  * closing. Nothing where no such socket is known. */
-void pw_tracker_tag(struct pw_tracker *tracker, uint64_t cookie, void *tag);
+void pw_tracker_tag(struct pw_tracker *tracker, const struct pw_socket *socket, void *tag);
 
 /* Whether the socket is known. */
-bool pw_tracker_knows(const struct pw_tracker *tracker, uint64_t cookie);
+bool pw_tracker_knows(const struct pw_tracker *tracker, const struct pw_socket *socket);
 
 /* The attached value; NULL where no such socket is known, or it was never told. */
-void *pw_tracker_tagged(const struct pw_tracker *tracker, uint64_t cookie);
+void *pw_tracker_tagged(const struct pw_tracker *tracker, const struct pw_socket *socket);
 
 /* When the next held-back socket will be old enough (boot clock), PW_USEC_INFINITY: none. */
 uint64_t pw_tracker_due(const struct pw_tracker *tracker);

@@ -51,8 +51,8 @@ bool pw_snapshot_is_complete(const struct pw_snapshot *snapshot, uint64_t netns,
 /* Same rows in the same order with the same parts. */
 bool pw_snapshot_equal(const struct pw_snapshot *a, const struct pw_snapshot *b);
 
-/* Orders rows by cookie and drops repeated cookies (dumps under churn repeat rows); rows without a
- * cookie are kept and ordered by endpoint. */
+/* Orders rows by cookie and endpoint, and drops repeated ones (dumps under churn repeat rows); rows
+ * without a cookie are all kept. */
 void pw_snapshot_sort(struct pw_snapshot *snapshot);
 
 /* Makes *copy equal to *source, reusing its memory. 0 or -ENOMEM. */

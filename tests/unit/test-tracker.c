@@ -97,7 +97,7 @@ static void test_absence_is_not_a_closing(void **state)
         begin(true);
         row(7, PW_TCP, 22);
         look(SECOND);
-        pw_tracker_tag(tracker, 7, &tag);
+        pw_tracker_tag(tracker, &opened.items[0].socket, &tag);
 
         begin(true);
         look(2 * SECOND);
@@ -280,6 +280,7 @@ static void test_repeated_rows_are_one_socket(void **state)
 
 static void test_tags(void **state)
 {
+        struct pw_socket fifth, unknown;
         int tag;
 
         (void)state;
@@ -287,12 +288,39 @@ static void test_tags(void **state)
         for (uint64_t i = 1; i <= 9; i++)
                 row(i * 10, PW_TCP, (uint16_t)i);
         look(SECOND);
-        pw_tracker_tag(tracker, 50, &tag);
-        pw_tracker_tag(tracker, 51, &tag); /* not known: nothing happens */
-        assert_ptr_equal(pw_tracker_tagged(tracker, 50), &tag);
-        assert_null(pw_tracker_tagged(tracker, 51));
-        assert_null(pw_tracker_tagged(tracker, 10));
-        assert_null(pw_tracker_tagged(tracker, 95));
+        fifth = unknown = opened.items[4].socket;
+        unknown.cookie = 51;
+        pw_tracker_tag(tracker, &fifth, &tag);
+        pw_tracker_tag(tracker, &unknown, &tag); /* not known: nothing happens */
+        assert_ptr_equal(pw_tracker_tagged(tracker, &fifth), &tag);
+        assert_null(pw_tracker_tagged(tracker, &unknown));
+        assert_false(pw_tracker_knows(tracker, &unknown));
+        assert_null(pw_tracker_tagged(tracker, &opened.items[0].socket));
+        assert_true(pw_tracker_knows(tracker, &opened.items[0].socket));
+}
+
+/* shutdown(2), bind(2) and listen(2) again: the same socket at another port is another listener. Without
+ * this anybody could move to a port that nobody hears of. */
+static void test_socket_that_moves(void **state)
+{
+        int tag;
+
+        (void)state;
+        begin(true);
+        row(7, PW_TCP, 40000);
+        look(SECOND);
+        pw_tracker_tag(tracker, &opened.items[0].socket, &tag);
+
+        begin(true);
+        row(7, PW_TCP, 4444);
+        look(2 * SECOND);
+        assert_int_equal(opened.n, 1);
+        assert_int_equal(opened.items[0].socket.endpoint.port, 4444);
+        assert_int_equal(absent.n, 1);
+        assert_int_equal(absent.items[0].socket.endpoint.port, 40000);
+        settle_all(true);
+        assert_ptr_equal(absent.items[0].tag, &tag);
+        assert_int_equal(pw_tracker_count(tracker), 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -311,6 +339,7 @@ int main(void)
             TEST(test_absent_is_not_told_by_the_clock),
             TEST(test_repeated_rows_are_one_socket),
             TEST(test_tags),
+            TEST(test_socket_that_moves),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,10 +23,29 @@ static bool is_any(const struct pw_record *record)
         return record->scope == PW_SCOPE_ANY;
 }
 
+/* An IPv4-mapped address is its IPv4 address. */
+static struct pw_address unmapped(const struct pw_address *address)
+{
+        struct pw_address v4 = {.family = AF_INET};
+
+        if (address->family == AF_INET ||
+            !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)address->bytes))
+                return *address;
+        memcpy(v4.bytes, address->bytes + 12, 4);
+        return v4;
+}
+
+static bool same_address(const struct pw_record *a, const struct pw_record *b)
+{
+        struct pw_address x = unmapped(&a->address), y = unmapped(&b->address);
+
+        return x.family == y.family && memcmp(x.bytes, y.bytes, sizeof x.bytes) == 0;
+}
+
 /* Families that a listener takes traffic of: bit 0 IPv4, bit 1 IPv6. */
 static unsigned families(const struct pw_record *record)
 {
-        if (record->address.family == AF_INET)
+        if (unmapped(&record->address).family == AF_INET)
                 return 1;
         return is_any(record) && !record->address.v6only ? 3 : 2;
 }
@@ -41,8 +60,7 @@ bool pw_alert_rivals(const struct pw_record *record, const struct pw_record *oth
                 return false;
         if (!(families(record) & families(other)))
                 return false;
-        return is_any(record) || is_any(other) ||
-               strcmp(record->address_text, other->address_text) == 0;
+        return is_any(record) || is_any(other) || same_address(record, other);
 }
 
 unsigned pw_alert_reasons(const struct pw_record *record, struct pw_surroundings around,

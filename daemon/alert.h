@@ -51,8 +51,7 @@ int pw_limit_new(unsigned most, uint64_t span_usec, struct pw_limit **ret);
 void pw_limit_free(struct pw_limit *limit);
 PW_DEFINE_CLEANUP(struct pw_limit *, pw_limit_free)
 
-/* Whether the owner of `record` may do it once more at `now_usec` (boot clock). Out of memory: yes.
- */
+/* Whether the owner of `record` may do it once more at `now_usec` (boot clock). */
 bool pw_limit_take(struct pw_limit *limit, const struct pw_record *record, uint64_t now_usec);
 
 /* The next owner whose span has ended and who had gone over the limit: how often beyond it, and the

@@ -24,7 +24,7 @@ struct pw_limit {
         uint64_t span_usec;
         void *owners;
         size_t n_owners;
-        struct owner_span rest; /* everybody beyond OWNERS_MAX */
+        struct owner_span rest; /* everybody else */
         uint64_t due_usec;
 };
 
@@ -68,23 +68,21 @@ static int compare_owners(const void *a, const void *b)
         return strcmp(x->exe, y->exe);
 }
 
-static struct owner_span *owner_span(struct pw_limit *limit, const struct pw_record *record)
+static struct owner_span *span_of(struct pw_limit *limit, uint32_t uid, const char *exe,
+                                  size_t most)
 {
-        struct owner_span key = {
-            .uid = record->owner->uid,
-            .exe = record->owner->exe ? record->owner->exe : (char[]){""},
-        };
+        struct owner_span key = {.uid = uid, .exe = (char *)(uintptr_t)exe};
         struct owner_span **found = tfind(&key, &limit->owners, compare_owners), *span;
 
         if (found)
                 return *found;
-        if (limit->n_owners >= OWNERS_MAX)
-                return &limit->rest;
+        if (limit->n_owners >= most)
+                return NULL;
         span = calloc(1, sizeof *span);
         if (!span)
                 return NULL;
-        span->uid = key.uid;
-        span->exe = strdup(key.exe);
+        span->uid = uid;
+        span->exe = strdup(exe);
         if (!span->exe || !tsearch(span, &limit->owners, compare_owners)) {
                 span_free(span);
                 return NULL;
@@ -93,12 +91,21 @@ static struct owner_span *owner_span(struct pw_limit *limit, const struct pw_rec
         return span;
 }
 
+static struct owner_span *owner_span(struct pw_limit *limit, const struct pw_record *record)
+{
+        const struct pw_owner *owner = record->owner;
+        struct owner_span *span =
+            span_of(limit, owner->uid, owner->exe ? owner->exe : "", OWNERS_MAX);
+
+        if (!span)
+                span = span_of(limit, owner->uid, "*", 2 * OWNERS_MAX);
+        return span ? span : &limit->rest;
+}
+
 bool pw_limit_take(struct pw_limit *limit, const struct pw_record *record, uint64_t now_usec)
 {
         struct owner_span *span = owner_span(limit, record);
 
-        if (!span)
-                return true;
         /* A span that went over stays until it has been summed up. */
         if (now_usec >= span->ends_usec && !span->last_over) {
                 span->ends_usec = now_usec + limit->span_usec;

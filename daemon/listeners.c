@@ -268,12 +268,24 @@ static int compare_times(const void *a, const void *b)
         return *x < *y ? -1 : *x > *y;
 }
 
-/* The closing time before which listeners must go so that `limit` closed ones are left. */
-static uint64_t cutoff(const struct pw_listeners *listeners, size_t limit)
+static bool drop_if_idle(struct pw_listeners *listeners, size_t i, uint64_t before_usec)
+{
+        struct pw_listener *listener = listeners->items[i];
+
+        if (!is_idle(listener) || listener->closed_usec >= before_usec)
+                return false;
+        drop(listeners, listener);
+        return true;
+}
+
+/* The closing time before which the longest closed ones beyond `limit` have closed; `*ret_excess`
+ * is how many there are, fewer than close to that moment when many closed at once. */
+static uint64_t cutoff(const struct pw_listeners *listeners, size_t limit, size_t *ret_excess)
 {
         _cleanup_(pw_freep) uint64_t *times = NULL;
         size_t n = 0;
 
+        *ret_excess = 0;
         times = reallocarray(NULL, PW_MAX(listeners->n, (size_t)1), sizeof *times);
         if (!times)
                 return 0;
@@ -283,17 +295,18 @@ static uint64_t cutoff(const struct pw_listeners *listeners, size_t limit)
         if (n <= limit)
                 return 0;
         qsort(times, n, sizeof *times, compare_times);
+        *ret_excess = n - limit;
         return times[n - limit - 1] + 1;
 }
 
 void pw_listeners_forget(struct pw_listeners *listeners, uint64_t before_usec, size_t limit)
 {
-        uint64_t before = PW_MAX(before_usec, cutoff(listeners, limit));
+        uint64_t before;
+        size_t excess;
 
-        for (size_t i = listeners->n; i-- > 0;) {
-                struct pw_listener *listener = listeners->items[i];
-
-                if (is_idle(listener) && listener->closed_usec < before)
-                        drop(listeners, listener);
-        }
+        for (size_t i = listeners->n; i-- > 0;)
+                drop_if_idle(listeners, i, before_usec);
+        before = cutoff(listeners, limit, &excess);
+        for (size_t i = listeners->n; excess > 0 && i-- > 0;)
+                excess -= drop_if_idle(listeners, i, before);
 }

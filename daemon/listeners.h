@@ -12,6 +12,7 @@ struct pw_listener {
         struct pw_record *record; /* as last published; never NULL */
         struct pw_record *fresh;  /* what the newest sockets say, until it is published; or NULL */
         unsigned sockets;         /* sockets that it has now */
+        unsigned missing;         /* of these, absent from the look that is being merged */
         bool open;                /* as last published */
         bool folded;              /* its owner is over the limit of rows: kept out of the store */
         bool required;            /* stands for a port that a rule requires, not for a socket */

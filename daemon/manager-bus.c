@@ -8,7 +8,8 @@
 #include <systemd/sd-daemon.h>
 
 #define BOOT_ASK_USEC (5 * PW_USEC_PER_SEC)
-#define BOOT_ASKS_MAX 6 /* without an answer */
+#define BOOT_ASKS_MAX 6    /* without an answer */
+#define BOOT_ASKS_MOST 120 /* ten minutes: some unit does not come up, and the host is in use */
 #define BOOT_SETTLE_USEC PW_USEC_PER_MINUTE
 #define NAMES_SETTLE_USEC (2 * PW_USEC_PER_SEC) /* the names of socket units come first */
 #define NAMELESS_MAX 1024
@@ -49,8 +50,8 @@ static bool has_socket_unit(const struct pw_owner *owner)
         return pw_text_glob("*.socket", owner->unit);
 }
 
-int manager_name_socket(struct pw_manager *m, const struct pw_socket *socket,
-                        const struct pw_owner *owner)
+int manager_name_socket(struct pw_manager *m, const struct pw_change *opened,
+                        struct pw_owner *owner)
 {
         int r;
 
@@ -61,13 +62,16 @@ int manager_name_socket(struct pw_manager *m, const struct pw_socket *socket,
                              sizeof *m->nameless);
         if (r < 0)
                 return r;
-        m->nameless[m->n_nameless++] = *socket;
+        m->nameless[m->n_nameless++] = (struct nameless_socket){*opened, pw_owner_ref(owner)};
         manager_schedule(m, CHORE_UNITS, 0);
-        return 0;
+        return 1;
 }
 
 int manager_ask_units(struct pw_manager *m)
 {
+        if (m->n_asked > 0) /* the answer to the question that is out asks again */
+                return 0;
+        m->n_asked = m->n_nameless;
         pw_bus_ask_sockets(m->bus);
         return 0;
 }
@@ -89,20 +93,17 @@ static const struct pw_bus_place *find_place(const struct pw_socket *socket,
         return NULL;
 }
 
-static int name_one(struct pw_manager *m, const struct pw_socket *socket,
+/* Without an answer it is PID 1's, for no unit that is known. */
+static int name_one(struct pw_manager *m, const struct nameless_socket *nameless,
                     const struct pw_bus_place *place)
 {
-        struct pw_listener *listener = pw_tracker_tagged(m->tracker, socket);
-        _cleanup_(pw_owner_unrefp) struct pw_owner *owner = NULL;
-        const struct pw_record *record;
+        _cleanup_(pw_owner_unrefp) struct pw_owner *owner = pw_owner_copy(nameless->owner);
 
-        if (!listener || !place)
+        if (!pw_tracker_knows(m->tracker, &nameless->opened.socket))
                 return 0;
-        record = listener->fresh ? listener->fresh : listener->record;
-        owner = pw_owner_copy(record->owner);
-        if (!owner || pw_text_set(&owner->unit, place->unit) < 0)
+        if (!owner || (place && pw_text_set(&owner->unit, place->unit) < 0))
                 return -ENOMEM;
-        return manager_move_socket(m, socket, owner);
+        return manager_attach(m, &nameless->opened, owner);
 }
 
 static void on_sockets(void *userdata, const struct pw_bus_place *places, size_t n)
@@ -110,9 +111,18 @@ static void on_sockets(void *userdata, const struct pw_bus_place *places, size_t
         struct pw_manager *m = userdata;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < m->n_nameless; i++)
-                r = name_one(m, &m->nameless[i], find_place(&m->nameless[i], places, n));
-        m->n_nameless = 0;
+        for (size_t i = 0; i < m->n_asked; i++) {
+                struct nameless_socket *nameless = &m->nameless[i];
+
+                if (r == 0)
+                        r = name_one(m, nameless, find_place(&nameless->opened.socket, places, n));
+                pw_owner_unref(nameless->owner);
+        }
+        m->n_nameless -= m->n_asked;
+        memmove(m->nameless, m->nameless + m->n_asked, m->n_nameless * sizeof *m->nameless);
+        m->n_asked = 0;
+        if (m->n_nameless > 0)
+                (void)manager_schedule_now(m, CHORE_UNITS, pw_now_boottime() + NAMES_SETTLE_USEC);
         if (r == 0 && m->ready)
                 r = manager_publish(m, pw_now_boottime());
         if (r == 0)

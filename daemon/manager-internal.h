@@ -55,6 +55,13 @@ struct unknown_socket {
         uint64_t due_usec, delay_usec;
 };
 
+/* A socket that PID 1 holds for a unit that is not known: a listener when systemd has been asked.
+ */
+struct nameless_socket {
+        struct pw_change opened;
+        struct pw_owner *owner;
+};
+
 /* A port that a rule requires. */
 struct required_port {
         struct pw_listener *listener; /* stands for it among the listeners */
@@ -115,8 +122,8 @@ struct pw_manager {
 
         struct look looks[LOOK_COUNT];
         uint64_t udplite_due_usec;
-        struct pw_socket *nameless; /* held by PID 1 for a unit that is not known */
-        size_t n_nameless, nameless_capacity;
+        struct nameless_socket *nameless;
+        size_t n_nameless, nameless_capacity, n_asked; /* the first ones: the answer is awaited */
         struct unknown_socket *unknown;
         size_t n_unknown, unknown_capacity;
 
@@ -131,11 +138,15 @@ struct pw_manager {
         char rules_error[PW_REFUSAL_MAX];
 
         struct pw_writes writes;
-        struct pw_records alerts;   /* raised, to be told after the next commit */
+        struct pw_entry **entries; /* of alerts, to be told after the next commit */
+        size_t n_entries, entries_capacity;
+        uint64_t lost_before; /* entries that the journal had lost when alerts were told again */
+        uint64_t events_lost; /* with the writes */
         struct pw_records recounts; /* published with another number of sockets, not yet stored */
         int64_t last_alert_id;
-        bool resync;       /* writes were lost: compare store and memory when the store is back */
-        bool ready;        /* READY=1 has been sent */
+        bool resync;       /* writes were lost: compare store and memory when it is open again */
+        bool ready;        /* the first look that can be trusted is done; READY=1 has been sent */
+        bool store_read;   /* in this run: alert numbers go on from those in it */
         bool trim;         /* there were many changes at once */
         bool store_paused; /* a hanging reader has made the history too large */
         char store_state[240], reader_note[256];
@@ -163,9 +174,9 @@ char *manager_path(const char *dir, const char *name);
 int manager_poll(struct pw_manager *m);
 int manager_held_back(struct pw_manager *m, uint64_t now_usec);
 int manager_ask_again(struct pw_manager *m, uint64_t now_usec);
-/* The socket belongs to the listener that its owner makes it. */
-int manager_move_socket(struct pw_manager *m, const struct pw_socket *socket,
-                        struct pw_owner *owner);
+
+/* The socket becomes one of the listener that its owner makes it. */
+int manager_attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner);
 
 /* manager-publish.c */
 int manager_publish(struct pw_manager *m, uint64_t now_usec);
@@ -182,7 +193,13 @@ int manager_reassign(struct pw_manager *m, struct pw_listener *from, struct pw_l
 int manager_store_open(struct pw_manager *m);
 void manager_store_close(struct pw_manager *m);
 int manager_commit(struct pw_manager *m); /* store, then journal, then delivered */
-int manager_settle_past(struct pw_manager *m, bool clients, uint64_t now_usec);
+/* Queues an entry (NULL: out of memory) to be told after the next commit. 0 or -ENOMEM. */
+int manager_tell(struct pw_manager *m, struct pw_entry *entry);
+/* Tells the alerts again that the journal has lost. */
+int manager_tell_lost(struct pw_manager *m);
+/* Ends what an earlier run left open and is not there any more. `late`: what is believed later than
+ * the first look, too. */
+int manager_settle_past(struct pw_manager *m, bool late, uint64_t now_usec);
 int manager_store_retry(struct pw_manager *m);
 int manager_heartbeat(struct pw_manager *m);
 int manager_prune(struct pw_manager *m, uint64_t now_usec);
@@ -192,19 +209,20 @@ int manager_event(struct pw_manager *m, enum pw_event event, const char *detail)
 
 /* manager-rules.c */
 int manager_rules_init(struct pw_manager *m);
-int manager_reload(struct pw_manager *m, bool forced);
+int manager_reload(struct pw_manager *m);
 int manager_rule_ended(struct pw_manager *m);
 int manager_watch_rules(struct pw_manager *m);
+int manager_check_required(struct pw_manager *m, uint64_t now_usec);
 int manager_learn(struct pw_manager *m);
 
 /* manager-bus.c */
 int manager_bus_init(struct pw_manager *m);
 int manager_ask_boot(struct pw_manager *m);
 int manager_ask_units(struct pw_manager *m);
-/* Remembers a socket that PID 1 holds for no known unit, to ask for its name. */
-int manager_name_socket(struct pw_manager *m, const struct pw_socket *socket,
-                        const struct pw_owner *owner);
-int manager_check_required(struct pw_manager *m, uint64_t now_usec);
+/* Where PID 1 holds the socket for no known unit: keeps it until systemd has been asked. 1: kept.
+ * 0: not the case. -ENOMEM. */
+int manager_name_socket(struct pw_manager *m, const struct pw_change *opened,
+                        struct pw_owner *owner);
 
 /* manager-status.c */
 void manager_status_write(struct pw_manager *m, uint64_t now_usec);

@@ -18,18 +18,22 @@
 static int remember_unknown(struct pw_manager *m, const struct pw_change *opened, bool attached,
                             uint64_t now_usec, uint64_t delay_usec)
 {
+        uint64_t due_usec;
         int r = pw_array_reserve(&m->unknown, &m->unknown_capacity, m->n_unknown + 1,
                                  sizeof *m->unknown);
 
         if (r < 0)
                 return r;
+        /* Later askings fall on common moments, so that many share one pass over /proc. */
+        due_usec = delay_usec == UNKNOWN_FIRST_USEC ? now_usec + delay_usec
+                                                    : (now_usec / delay_usec + 1) * delay_usec;
         m->unknown[m->n_unknown++] = (struct unknown_socket){
             .opened = *opened,
             .attached = attached,
-            .due_usec = now_usec + delay_usec,
+            .due_usec = due_usec,
             .delay_usec = delay_usec,
         };
-        manager_schedule(m, CHORE_UNKNOWN, now_usec + delay_usec);
+        manager_schedule(m, CHORE_UNKNOWN, due_usec);
         return 0;
 }
 
@@ -72,7 +76,7 @@ static struct pw_record *make_record(struct pw_manager *m, const struct pw_socke
         return record;
 }
 
-static int attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner)
+int manager_attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner)
 {
         _cleanup_(pw_record_unrefp) struct pw_record *record =
             make_record(m, &change->socket, owner, change->first_look, change->since_usec);
@@ -87,7 +91,7 @@ static int attach(struct pw_manager *m, const struct pw_change *change, struct p
         if (listener->past && listener->record->cookie == change->socket.cookie)
                 listener->proven = true;
         pw_tracker_tag(m->tracker, &change->socket, listener);
-        return manager_name_socket(m, &change->socket, owner);
+        return 0;
 }
 
 /* The owner of an open listener at the same endpoint, of the same user. */
@@ -95,12 +99,15 @@ static struct pw_owner *sibling_owner(struct pw_manager *m, const struct pw_sock
 {
         const struct pw_endpoint *endpoint = &socket->endpoint;
         struct pw_listener *listener = pw_listeners_on_port(m->listeners, endpoint->port);
+        char device[PW_DEVICE_MAX];
 
+        pw_device_name(device, endpoint->ifindex);
         for (size_t i = 0; listener && i < NEIGHBOURS_MAX; i++, listener = listener->next_on_port) {
                 const struct pw_record *record = listener->record;
 
                 if (listener->open && record->protocol == endpoint->protocol &&
                     record->owner->uid == socket->uid && record->owner->unknown == PW_KNOWN &&
+                    strcmp(record->device, device) == 0 &&
                     memcmp(&record->address, &endpoint->address, sizeof record->address) == 0)
                         return record->owner;
         }
@@ -113,12 +120,14 @@ static int meet(struct pw_manager *m, const struct pw_change *opened, struct pw_
                 uint64_t now_usec)
 {
         struct pw_owner *believed = owner;
-        int r = 0;
+        int r = manager_name_socket(m, opened, owner);
 
+        if (r != 0)
+                return r < 0 ? r : 0;
         if (owner->unknown == PW_UNKNOWN_NO_HOLDER)
                 believed = sibling_owner(m, &opened->socket);
         if (believed)
-                r = attach(m, opened, believed);
+                r = manager_attach(m, opened, believed);
         if (r < 0 || owner->unknown == PW_KNOWN)
                 return r;
         return remember_unknown(m, opened, believed != NULL, now_usec, UNKNOWN_FIRST_USEC);
@@ -160,8 +169,7 @@ int manager_held_back(struct pw_manager *m, uint64_t now_usec)
 
 /* ---- owners that were not known ---- */
 
-int manager_move_socket(struct pw_manager *m, const struct pw_socket *socket,
-                        struct pw_owner *owner)
+static int move_socket(struct pw_manager *m, const struct pw_socket *socket, struct pw_owner *owner)
 {
         _cleanup_(pw_record_unrefp) struct pw_record *record = NULL;
         struct pw_listener *from = pw_tracker_tagged(m->tracker, socket), *to;
@@ -178,7 +186,11 @@ int manager_move_socket(struct pw_manager *m, const struct pw_socket *socket,
                 return r;
         pw_tracker_tag(m->tracker, socket, to);
         pw_listener_detach(m->listeners, from);
-        return from->sockets == 0 && from->open && !to->open ? manager_reassign(m, from, to) : 0;
+        /* An interval whose owner has become known goes along; one that was somebody's stays his.
+         */
+        if (from->sockets > 0 || !from->open || to->open || owner->unknown != PW_KNOWN)
+                return 0;
+        return manager_reassign(m, from, to);
 }
 
 /* Takes the due ones off the list (those that are gone, too), into `due`. */
@@ -208,9 +220,9 @@ static int meet_again(struct pw_manager *m, const struct unknown_socket *unknown
         int r = 0;
 
         if (!unknown->attached)
-                r = attach(m, &unknown->opened, owner);
-        else if (owner->unknown == PW_KNOWN)
-                r = manager_move_socket(m, &unknown->opened.socket, owner);
+                r = manager_attach(m, &unknown->opened, owner);
+        else
+                r = move_socket(m, &unknown->opened.socket, owner);
         if (r < 0 || owner->unknown == PW_KNOWN)
                 return r;
         return remember_unknown(m, &unknown->opened, true, now_usec, delay_usec);
@@ -223,6 +235,11 @@ int manager_ask_again(struct pw_manager *m, uint64_t now_usec)
         size_t n;
         int r;
 
+        if (m->credit_nsec < 0 &&
+            m->config.poll_interval_usec > 0) { /* CPUBudget= is for this, too */
+                manager_schedule(m, CHORE_UNKNOWN, now_usec + PW_USEC_PER_SEC);
+                return 0;
+        }
         due = calloc(PW_MAX(m->n_unknown, (size_t)1), sizeof *due);
         if (!due)
                 return -ENOMEM;
@@ -244,8 +261,21 @@ int manager_ask_again(struct pw_manager *m, uint64_t now_usec)
 
 /* ---- proof of closing ---- */
 
-/* Sockets that a lookup can neither prove nor deny live while a holder has them. One that was never
- * told is simply looked for again: if it lives, the next look shows it. */
+/* How many sockets of each listener this look lacks. */
+static void count_missing(const struct pw_changes *absent)
+{
+        for (size_t i = 0; i < absent->n; i++)
+                if (absent->items[i].tag)
+                        ((struct pw_listener *)absent->items[i].tag)->missing = 0;
+        for (size_t i = 0; i < absent->n; i++)
+                if (absent->items[i].tag)
+                        ((struct pw_listener *)absent->items[i].tag)->missing++;
+}
+
+/* Sockets that a lookup can neither prove nor deny live while a holder has them. That is not asked
+ * where it makes no difference: an endpoint lives while any of its sockets does, so one that others
+ * of its listener outlive may go, as may one that was never told. If it lives, the next look shows
+ * it. */
 static int prove_by_holders(struct pw_manager *m, const struct pw_changes *absent,
                             const enum pw_proof *proofs, bool *gone)
 {
@@ -257,13 +287,14 @@ static int prove_by_holders(struct pw_manager *m, const struct pw_changes *absen
         held = calloc(PW_MAX(absent->n, (size_t)1), sizeof *held);
         if (r < 0 || !held)
                 return -ENOMEM;
+        count_missing(absent);
         for (size_t i = 0; i < absent->n; i++) {
                 struct pw_listener *listener = absent->items[i].tag;
 
                 if (proofs[i] != PW_PROOF_NEITHER)
                         continue;
-                gone[i] = !listener;
-                if (!listener)
+                gone[i] = !listener || listener->sockets > listener->missing;
+                if (gone[i])
                         continue;
                 known.sockets[n] = &absent->items[i].socket;
                 known.owners[n++] = pw_owner_ref(listener->fresh ? listener->fresh->owner
@@ -274,7 +305,7 @@ static int prove_by_holders(struct pw_manager *m, const struct pw_changes *absen
                 return 0;
         r = pw_attribution_held(m->attribution, known.sockets, known.owners, n, held);
         for (size_t i = 0, k = 0; r == 0 && i < absent->n; i++)
-                if (proofs[i] == PW_PROOF_NEITHER && absent->items[i].tag)
+                if (proofs[i] == PW_PROOF_NEITHER && !gone[i])
                         gone[i] = !held[k++];
         return r;
 }
@@ -405,7 +436,8 @@ int manager_poll(struct pw_manager *m)
                 return r;
         changed |= r == 0;
         m->status.polls++;
-        m->status.last_poll_usec = pw_now_realtime();
+        if (pw_sockdiag_error(m->diag, PW_TCP) == 0 && pw_sockdiag_error(m->diag, PW_UDP) == 0)
+                m->status.last_poll_usec = pw_now_realtime();
         r = first_look_done(m, now_usec);
         if (r < 0)
                 return r;

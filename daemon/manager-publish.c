@@ -13,9 +13,11 @@ int manager_write(struct pw_manager *m, struct pw_write write)
                 /* The store has been away for long. What memory knows is brought in line with it
                  * when it is back; what is lost is the order of events in between, and that is
                  * counted. */
-                m->status.events_lost += m->writes.n;
+                m->events_lost += m->writes.n;
                 m->resync = true;
                 pw_writes_done(&m->writes);
+                manager_store_close(m);
+                manager_schedule(m, CHORE_STORE, 0);
         }
         return pw_writes_add(&m->writes, write);
 }
@@ -49,11 +51,9 @@ static int judge(struct pw_manager *m, struct pw_record *record)
 {
         struct pw_ruling ruling;
 
-        if (m->learning) { /* what is open now is about to be written down as expected */
-                record->verdict = PW_EXPECTED;
-                return pw_shared_set(&record->rule, NULL);
-        }
         ruling = pw_policy_judge(m->policy, record, pw_now_realtime());
+        if (m->learning && ruling.verdict == PW_UNEXPECTED) /* about to be written down */
+                ruling.verdict = PW_EXPECTED;
         record->verdict = ruling.verdict;
         if (pw_text_equal(record->rule, ruling.rule))
                 return 0;
@@ -89,17 +89,26 @@ static int tell_alert(struct pw_manager *m, struct pw_record *record, unsigned r
         record->reasons = reasons;
         record->delivered_usec = within ? 0 : now_usec;
         m->status.alerts_suppressed += !within;
-        return within ? pw_records_add(&m->alerts, pw_record_ref(record)) : 0;
+        return within ? manager_tell(m, pw_entry_alert(record)) : 0;
 }
 
 /* `how` NULL: it was closed. */
-static void say_resolved(struct pw_manager *m, const struct pw_record *record, const char *how)
+static int say_resolved(struct pw_manager *m, const struct pw_record *record, const char *how)
 {
         /* One that a sum stood for is over without a word of its own, and a service that is
          * restarted again and again says it once. */
         if (record->delivered_usec == record->raised_usec || (!how && record->alert_count > 1))
-                return;
-        pw_journal_send(m->journal, pw_entry_resolved(record, how ? how : "it was closed"));
+                return 0;
+        return manager_tell(m, pw_entry_resolved(record, how ? how : "it was closed"));
+}
+
+/* While the store has never been read, its numbers are not known: then they go on from the time of
+ * day, far beyond any that it has. */
+static int64_t next_alert_id(struct pw_manager *m)
+{
+        if (!m->store_read && m->last_alert_id == 0)
+                m->last_alert_id = (int64_t)(pw_now_realtime() / PW_USEC_PER_SEC);
+        return ++m->last_alert_id;
 }
 
 /* Takes the alert of `record`, a copy that is not yet published, one step on. 1: `*ret_kind` is to
@@ -116,7 +125,7 @@ static int step_alert(struct pw_manager *m, struct pw_record *record, unsigned r
                 return 0;
         case PW_ALERT_RAISE:
                 *ret_kind = PW_WRITE_ALERT;
-                record->alert_id = ++m->last_alert_id;
+                record->alert_id = next_alert_id(m);
                 record->alert_count = 1;
                 record->raised_usec = now_usec;
                 r = tell_alert(m, record, reasons, now_usec);
@@ -133,8 +142,8 @@ static int step_alert(struct pw_manager *m, struct pw_record *record, unsigned r
         case PW_ALERT_RESOLVE:
                 *ret_kind = PW_WRITE_RESOLVED;
                 record->resolved_usec = now_usec;
-                say_resolved(m, record, over);
-                return 1;
+                r = say_resolved(m, record, over);
+                return r < 0 ? r : 1;
         }
         record->reasons = reasons;
         record->resolved_usec = 0;
@@ -238,10 +247,22 @@ static bool within_rows(struct pw_manager *m, const struct pw_record *record, ui
         return within;
 }
 
+/* A listener that is no longer expected because a rule went says which. */
+static const char *verdict_detail(const struct pw_record *record, const char *former_rule,
+                                  char *buffer, size_t size)
+{
+        if (!former_rule || record->verdict == PW_EXPECTED)
+                return pw_verdict_name(record->verdict);
+        snprintf(buffer, size, "%s, before by %s", pw_verdict_name(record->verdict), former_rule);
+        return buffer;
+}
+
 static int write_change(struct pw_manager *m, struct pw_listener *listener,
-                        enum pw_listener_change change, bool other_verdict, bool other_rule)
+                        enum pw_listener_change change, bool other_verdict, bool other_rule,
+                        const char *former_rule)
 {
         const char *detail = NULL;
+        char text[PW_REFUSAL_MAX];
 
         if (change == PW_LISTENER_RECOUNT && !other_verdict && !other_rule) {
                 /* A busy REUSEPORT group changes at every poll: stored now and then. */
@@ -251,7 +272,7 @@ static int write_change(struct pw_manager *m, struct pw_listener *listener,
         if (change == PW_LISTENER_SAME && !other_verdict && !other_rule)
                 return 0;
         if (other_verdict)
-                detail = pw_verdict_name(listener->record->verdict);
+                detail = verdict_detail(listener->record, former_rule, text, sizeof text);
         return write_record(m, listener, write_kind(change, listener->record, other_verdict),
                             detail);
 }
@@ -280,11 +301,12 @@ static int publish_one(struct pw_manager *m, struct pw_listener *listener, uint6
 {
         enum pw_listener_change change = pw_listener_change(listener);
         _cleanup_(pw_record_unrefp) struct pw_record *record = next_record(listener, change);
+        _cleanup_(pw_shared_unset) const char *former_rule = NULL;
         enum pw_write_kind alert = PW_WRITE_ALERT;
         bool other_verdict, other_rule;
         int r, step;
 
-        if (!record)
+        if (!record || pw_shared_set(&former_rule, listener->record->rule) < 0)
                 return -ENOMEM;
         if (change == PW_LISTENER_OPENED)
                 listener->folded = !within_rows(m, record, now_usec);
@@ -295,7 +317,7 @@ static int publish_one(struct pw_manager *m, struct pw_listener *listener, uint6
             change != PW_LISTENER_OPENED && record->verdict != listener->record->verdict;
         other_rule = !pw_text_equal(record->rule, listener->record->rule);
         pw_listener_publish(listener, PW_TAKE_PTR(record), now_usec);
-        r = write_change(m, listener, change, other_verdict, other_rule);
+        r = write_change(m, listener, change, other_verdict, other_rule, former_rule);
         if (r == 0 && step > 0)
                 r = write_alert(m, listener->record, alert);
         return r;

@@ -10,7 +10,6 @@
 #include <portwatch/paths.h>
 
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -122,31 +121,38 @@ int manager_rule_ended(struct pw_manager *m)
         return r < 0 ? r : manager_commit(m);
 }
 
-int manager_reload(struct pw_manager *m, bool forced)
+int manager_reload(struct pw_manager *m)
 {
         struct pw_policy *policy = NULL;
-        int r = load(m, &policy);
+        int r = manager_watch_rules(m);
 
+        if (r == 0)
+                r = load(m, &policy);
         manager_schedule(m, CHORE_STATUS, pw_now_boottime());
         if (r != 0)
                 return r < 0 ? r : 0;
         r = adopt(m, policy);
         if (r < 0)
                 return r;
-        manager_log(m, PW_MESSAGE_RULES_LOADED, forced ? LOG_INFO : LOG_NOTICE,
-                    "Rules were read again: %zu in force.", pw_policy_count(m->policy));
+        manager_log(m, PW_MESSAGE_RULES_LOADED, LOG_NOTICE, "Rules were read again: %zu in force.",
+                    pw_policy_count(m->policy));
         if (!m->ready)
                 return 0;
         r = manager_rejudge(m);
         return r < 0 ? r : manager_commit(m);
 }
 
-static int on_rules_changed(sd_event_source *source _unused_, const struct inotify_event *event,
+static int on_rules_changed(sd_event_source *source, const struct inotify_event *event,
                             void *userdata)
 {
         struct pw_manager *m = userdata;
+        bool gone = event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT);
         const char *dot = event->len > 0 ? strrchr(event->name, '.') : NULL;
 
+        /* Another directory may take its place: the reload looks for it. */
+        for (size_t i = 0; gone && i < m->n_watches; i++)
+                if (m->watches[i] == source)
+                        m->watches[i] = sd_event_source_disable_unref(source);
         if (m->wrote_baseline && event->len > 0 && strcmp(event->name, PW_BASELINE_FILE) == 0) {
                 m->wrote_baseline = false; /* this file is in force already */
                 return 0;
@@ -159,11 +165,8 @@ static int on_rules_changed(sd_event_source *source _unused_, const struct inoti
 
 static int watch(struct pw_manager *m, const char *dir, sd_event_source **source)
 {
-        struct stat now;
         int r;
 
-        if (*source && stat(dir, &now) < 0)
-                *source = sd_event_source_disable_unref(*source);
         if (*source)
                 return 0;
         r = sd_event_add_inotify(m->event, source, dir, WATCH_MASK, on_rules_changed, m);
@@ -282,6 +285,11 @@ static int require_port(struct pw_manager *m, size_t rule, const struct pw_rule_
                                           sizeof *m->required) < 0)
                 return -ENOMEM;
         listener->required = true;
+        if (listener->record != record && !pw_text_equal(listener->record->rule, record->rule)) {
+                pw_record_copy_alert(record, listener->record);
+                pw_record_unref(listener->record);
+                listener->record = PW_TAKE_PTR(record);
+        }
         m->required[m->n_required++] = (struct required_port){
             .listener = listener,
             .rule = rule,
@@ -371,27 +379,36 @@ static bool is_open(struct pw_manager *m, const struct required_port *required)
         return false;
 }
 
+/* Whether the port of this rule has been missing for longer than its grace. */
+static bool is_overdue(struct pw_manager *m, struct required_port *required, uint64_t now_usec)
+{
+        if (is_open(m, required)) {
+                required->missing_since_usec = PW_USEC_INFINITY;
+                return false;
+        }
+        if (required->missing_since_usec == PW_USEC_INFINITY)
+                required->missing_since_usec = now_usec;
+        /* A rule may have been read after this turn of the loop began. */
+        if (now_usec >= required->missing_since_usec &&
+            now_usec - required->missing_since_usec >= required->grace_usec)
+                return true;
+        manager_schedule(m, CHORE_REQUIRED, required->missing_since_usec + required->grace_usec);
+        return false;
+}
+
+/* Several rules may require one port: it is missing while one of them misses it. */
 int manager_check_required(struct pw_manager *m, uint64_t now_usec)
 {
         int r = 0;
 
         if (!m->ready)
                 return 0;
-        for (size_t i = 0; r == 0 && i < m->n_required; i++) {
-                struct required_port *required = &m->required[i];
-
-                if (is_open(m, required)) {
-                        required->missing_since_usec = PW_USEC_INFINITY;
-                        r = set_missing(m, required->listener, false, "it is open");
-                        continue;
-                }
-                if (required->missing_since_usec == PW_USEC_INFINITY)
-                        required->missing_since_usec = now_usec;
-                if (now_usec - required->missing_since_usec >= required->grace_usec)
-                        r = set_missing(m, required->listener, true, NULL);
-                else
-                        manager_schedule(m, CHORE_REQUIRED,
-                                         required->missing_since_usec + required->grace_usec);
-        }
+        for (size_t i = 0; i < m->n_required; i++)
+                m->required[i].listener->missing = 0;
+        for (size_t i = 0; i < m->n_required; i++)
+                m->required[i].listener->missing += is_overdue(m, &m->required[i], now_usec);
+        for (size_t i = 0; r == 0 && i < m->n_required; i++)
+                r = set_missing(m, m->required[i].listener, m->required[i].listener->missing > 0,
+                                "it is open");
         return r;
 }

@@ -23,12 +23,24 @@ static void on_config_warning(void *userdata, const char *sentence)
         manager_log(userdata, PW_MESSAGE_SETTINGS_REFUSED, LOG_WARNING, "%s", sentence);
 }
 
+/* systemd names the stream's device and inode (systemd.exec(5)); an inherited variable may be of
+ * another stream. */
+static bool stderr_is_journal(void)
+{
+        const char *stream = getenv("JOURNAL_STREAM");
+        unsigned long long device, inode;
+        struct stat stat;
+
+        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+               fstat(STDERR_FILENO, &stat) == 0 && stat.st_dev == device && stat.st_ino == inode;
+}
+
 static int open_journal(struct pw_manager *m)
 {
         bool journal = m->options.log == PW_LOG_JOURNAL;
 
         if (m->options.log == PW_LOG_AUTO)
-                journal = getenv("JOURNAL_STREAM") != NULL;
+                journal = stderr_is_journal();
         return pw_journal_new(journal ? PW_JOURNAL_SOCKET : NULL, manager_on_sent, m, &m->journal);
 }
 
@@ -224,7 +236,9 @@ void pw_manager_free(struct pw_manager *m)
         sd_event_unref(m->event);
         pw_journal_free(m->journal);
         pw_writes_done(&m->writes);
-        pw_records_done(&m->alerts);
+        for (size_t i = 0; i < m->n_entries; i++)
+                pw_entry_free(m->entries[i]);
+        free(m->entries);
         pw_records_done(&m->recounts);
         pw_store_close(m->store);
         for (size_t i = 0; i < LOOK_COUNT; i++) {
@@ -232,6 +246,8 @@ void pw_manager_free(struct pw_manager *m)
                 pw_snapshot_done(&m->looks[i].before);
         }
         free(m->unknown);
+        for (size_t i = 0; i < m->n_nameless; i++)
+                pw_owner_unref(m->nameless[i].owner);
         free(m->nameless);
         free(m->required);
         free(m->baseline_path);

@@ -63,6 +63,7 @@ void manager_status_write(struct pw_manager *m, uint64_t now_usec)
         status->proc_reads = pw_attribution_reads(m->attribution);
         status->rss_bytes = rss_bytes(m);
         status->writes_waiting = m->writes.n;
+        status->events_lost = m->events_lost + pw_journal_lost(m->journal);
         status->journal_waiting = pw_journal_waiting(m->journal);
         status->store_bytes = 0;
         if (m->store)
@@ -119,6 +120,13 @@ static void find_blind_spots(struct pw_manager *m, struct pw_status *status)
                        "UDP ports in the ephemeral range are recorded after a while and not "
                        "alerted for: polling cannot tell servers from clients",
                        "a deny rule alerts all the same");
+        add_blind_spot(status,
+                       "UDP ports above 1023 are told after 3 s, longer where one user opens many: "
+                       "polling cannot tell servers from clients",
+                       "not in this version");
+        if (m->learning)
+                add_blind_spot(status, "what is open is being learned: only denied ports alert",
+                               "ends a minute after the host has finished booting");
 }
 
 int manager_blind_spots(struct pw_manager *m)

@@ -16,6 +16,7 @@
 #define JOURNAL_RETRY_USEC (500 * PW_USEC_PER_MSEC)
 #define HEARTBEAT_USEC PW_USEC_PER_MINUTE
 #define PRUNE_STEP_USEC PW_USEC_PER_SEC
+#define PAST_RETRY_USEC (30 * PW_USEC_PER_SEC)
 #define PRUNE_ROWS 500
 #define CHECKPOINT_BYTES (4ULL << 20)
 #define READER_BYTES (16ULL << 20)
@@ -84,7 +85,11 @@ static int recall_closed(struct pw_manager *m, struct pw_record *record)
 {
         struct pw_listener *listener = pw_listeners_get(m->listeners, record);
 
-        return listener ? 0 : -ENOMEM;
+        if (!listener)
+                return -ENOMEM;
+        if (listener->closed_usec == 0) /* by the boot clock nothing better is known */
+                listener->closed_usec = pw_now_boottime();
+        return 0;
 }
 
 static int recall_alert(struct pw_manager *m, struct pw_record *alert)
@@ -93,6 +98,8 @@ static int recall_alert(struct pw_manager *m, struct pw_record *alert)
 
         if (!listener)
                 return -ENOMEM;
+        if (listener->closed_usec == 0)
+                listener->closed_usec = pw_now_boottime();
         if (listener->record->alert_id < alert->alert_id) {
                 struct pw_record *record = pw_record_copy(listener->record);
 
@@ -103,7 +110,7 @@ static int recall_alert(struct pw_manager *m, struct pw_record *alert)
                 listener->record = record;
         }
         if (alert->resolved_usec == 0 && alert->delivered_usec == 0)
-                return pw_records_add(&m->alerts, pw_record_ref(listener->record));
+                return manager_tell(m, pw_entry_alert(listener->record));
         return 0;
 }
 
@@ -118,6 +125,7 @@ static int recall(struct pw_manager *m, const struct pw_past *past)
         for (size_t i = 0; r == 0 && i < past->alerts.n; i++)
                 r = recall_alert(m, past->alerts.items[i]);
         m->last_alert_id = PW_MAX(m->last_alert_id, past->last_alert_id);
+        m->store_read = true;
         return r;
 }
 
@@ -223,7 +231,18 @@ static int end_past(struct pw_manager *m, struct pw_listener *listener)
                                                   .record = PW_TAKE_PTR(record)});
 }
 
-int manager_settle_past(struct pw_manager *m, bool clients, uint64_t now_usec)
+/* Whether a listener that has no socket yet can be said to have gone. Held-back UDP, sockets
+ * without a holder and those whose unit is being asked for are believed later than the first look;
+ * and of a protocol that could not be listed nothing is known. */
+static bool may_be_missed(const struct pw_manager *m, const struct pw_record *record, bool late)
+{
+        if (pw_sockdiag_error(m->diag, record->protocol) != 0)
+                return false;
+        return late || (!manager_may_be_client(record) && record->owner->unknown == PW_KNOWN &&
+                        (m->n_nameless == 0 || !pw_text_glob("*.socket", record->owner->unit)));
+}
+
+int manager_settle_past(struct pw_manager *m, bool late, uint64_t now_usec)
 {
         for (size_t i = 0; i < pw_listeners_count(m->listeners); i++) {
                 struct pw_listener *listener = pw_listeners_item(m->listeners, i);
@@ -231,10 +250,11 @@ int manager_settle_past(struct pw_manager *m, bool clients, uint64_t now_usec)
                     listener->record->alert_id != 0 && listener->record->resolved_usec == 0;
                 int r = 0;
 
-                /* UDP in the ephemeral range is told only after its dwell: not yet missing. */
-                if (listener->past && listener->sockets == 0 && !clients &&
-                    manager_may_be_client(listener->record))
+                if (listener->past && listener->sockets == 0 &&
+                    !may_be_missed(m, listener->record, late)) {
+                        manager_schedule(m, CHORE_PAST, now_usec + PAST_RETRY_USEC);
                         continue;
+                }
                 if (listener->past && !listener->proven)
                         r = end_past(m, listener);
                 if (r == 0 && (listener->past || alert) && !listener->required)
@@ -248,22 +268,11 @@ int manager_settle_past(struct pw_manager *m, bool clients, uint64_t now_usec)
 
 /* ---- writing ---- */
 
-/* 0: all is in the store. 1: not now. */
-static int apply(struct pw_manager *m)
+/* What the result of a call to the store means for it. 0; 1: not now; -ENOMEM. */
+static int store_result(struct pw_manager *m, int r)
 {
-        int r;
-
-        if (m->writes.n == 0)
+        if (r == 0)
                 return 0;
-        if (!m->store || m->store_paused)
-                return 1;
-        r = pw_store_apply(m->store, &m->writes, pw_now_realtime());
-        if (r == 0) {
-                m->status.db_writes++;
-                pw_writes_drop(&m->writes, m->writes.n);
-                store_recovered(m);
-                return 0;
-        }
         store_failed(m, r < 0 ? -r : EBUSY, pw_store_error(m->store));
         if (r == -EBADMSG)
                 set_aside(m);
@@ -272,33 +281,101 @@ static int apply(struct pw_manager *m)
         return r == -ENOMEM ? r : 1;
 }
 
+/* Applies what waits; with nothing waiting, `heartbeat` says whether to write at all. 0: all is in
+ * the store. 1: not now. */
+static int apply(struct pw_manager *m, bool heartbeat)
+{
+        int r;
+
+        if (m->writes.n == 0 && !heartbeat)
+                return 0;
+        if (!m->store || m->store_paused)
+                return 1;
+        r = store_result(m, pw_store_apply(m->store, &m->writes, pw_now_realtime()));
+        if (r != 0)
+                return r;
+        m->status.db_writes++;
+        pw_writes_drop(&m->writes, m->writes.n);
+        store_recovered(m);
+        return 0;
+}
+
+/* What memory says of the alert is what later writes say of it. */
+static struct pw_record *mark_delivered(struct pw_manager *m, int64_t alert_id)
+{
+        for (size_t i = 0; i < pw_listeners_count(m->listeners); i++) {
+                struct pw_listener *listener = pw_listeners_item(m->listeners, i);
+                struct pw_record *record;
+
+                if (listener->record->alert_id != alert_id)
+                        continue;
+                record = pw_record_copy(listener->record);
+                if (!record)
+                        return NULL;
+                record->delivered_usec = pw_now_realtime();
+                pw_record_unref(listener->record);
+                listener->record = record;
+                return pw_record_ref(record);
+        }
+        return NULL;
+}
+
 void manager_on_sent(void *userdata, int64_t alert_id)
 {
         struct pw_manager *m = userdata;
-        struct pw_record *record = pw_record_new();
+        struct pw_record *record = mark_delivered(m, alert_id);
 
-        if (!record) /* told again after a restart, rather than lost */
-                return;
-        record->alert_id = alert_id;
-        record->delivered_usec = pw_now_realtime();
-        (void)manager_write(m, (struct pw_write){.kind = PW_WRITE_DELIVERED,
-                                                 .time_usec = record->delivered_usec,
-                                                 .record = record});
+        if (record) /* else out of memory: told again after a restart, rather than lost */
+                (void)manager_write(m, (struct pw_write){.kind = PW_WRITE_DELIVERED,
+                                                         .time_usec = record->delivered_usec,
+                                                         .record = record});
+}
+
+int manager_tell(struct pw_manager *m, struct pw_entry *entry)
+{
+        int r = entry ? pw_array_reserve(&m->entries, &m->entries_capacity, m->n_entries + 1,
+                                         sizeof(struct pw_entry *))
+                      : -ENOMEM;
+
+        if (r < 0) {
+                pw_entry_free(entry);
+                return r;
+        }
+        m->entries[m->n_entries++] = entry;
+        return 0;
+}
+
+int manager_tell_lost(struct pw_manager *m)
+{
+        if (pw_journal_waiting(m->journal) > 0 || pw_journal_lost(m->journal) == m->lost_before)
+                return 0;
+        m->lost_before = pw_journal_lost(m->journal);
+        for (size_t i = 0; i < pw_listeners_count(m->listeners); i++) {
+                const struct pw_record *record = pw_listeners_item(m->listeners, i)->record;
+                int r = 0;
+
+                if (record->alert_id != 0 && record->resolved_usec == 0 &&
+                    record->delivered_usec == 0)
+                        r = manager_tell(m, pw_entry_alert(record));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 int manager_commit(struct pw_manager *m)
 {
-        int r = apply(m);
+        int r = apply(m, false);
 
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < m->alerts.n; i++)
-                pw_journal_send(m->journal, pw_entry_alert(m->alerts.items[i]));
-        pw_records_done(&m->alerts);
+        for (size_t i = 0; i < m->n_entries; i++)
+                pw_journal_send(m->journal, m->entries[i]);
+        m->n_entries = 0;
         if (pw_journal_flush(m->journal) > 0)
                 manager_schedule(m, CHORE_JOURNAL, pw_now_boottime() + JOURNAL_RETRY_USEC);
         if (r == 0)
-                r = apply(m);
+                r = apply(m, false);
         if (m->trim) { /* what many changes took for a moment goes back to the system */
                 m->trim = false;
                 malloc_trim(0);
@@ -333,7 +410,7 @@ static int resync(struct pw_manager *m)
                                                                .time_usec = pw_now_realtime(),
                                                                .record = pw_record_ref(record)});
                 if (r == 0 && record->alert_id != 0 && !listener->folded)
-                        r = manager_write(m, (struct pw_write){.kind = PW_WRITE_ALERT_UPDATE,
+                        r = manager_write(m, (struct pw_write){.kind = PW_WRITE_ALERT,
                                                                .time_usec = pw_now_realtime(),
                                                                .record = pw_record_ref(record)});
                 if (r < 0)
@@ -409,6 +486,8 @@ static void keep_small(struct pw_manager *m)
                 bytes = pw_store_bytes(m->store, &wal_bytes);
         else
                 wal_bytes = 0;
+        if (m->store_paused)
+                manager_schedule(m, CHORE_STORE, 0);
         m->store_paused = wal_bytes > READER_BYTES && bytes > m->config.max_use_bytes;
         if (wal_bytes > READER_BYTES)
                 name_readers(m, wal_bytes);
@@ -418,25 +497,17 @@ static void keep_small(struct pw_manager *m)
 
 int manager_heartbeat(struct pw_manager *m)
 {
-        struct pw_writes none = {0};
         uint64_t now_usec = pw_now_boottime();
-        int r = 0;
+        int r;
 
         manager_schedule(m, CHORE_HEARTBEAT, now_usec + HEARTBEAT_USEC);
         pw_listeners_forget(
             m->listeners, now_usec > m->config.realert_usec ? now_usec - m->config.realert_usec : 0,
             CLOSED_KEPT_MAX);
-        if (m->store && m->writes.n == 0) {
-                r = pw_store_apply(m->store, &none, pw_now_realtime());
-                m->status.db_writes += r == 0;
-                if (r != 0)
-                        store_failed(m, r < 0 ? -r : EBUSY, pw_store_error(m->store));
-        }
+        r = apply(m, true);
         if (m->store)
                 keep_small(m);
-        if (r == 0 && m->writes.n == 0)
-                store_recovered(m);
-        return r == -ENOMEM ? r : 0;
+        return r < 0 ? r : 0;
 }
 
 int manager_prune(struct pw_manager *m, uint64_t now_usec)
@@ -450,5 +521,5 @@ int manager_prune(struct pw_manager *m, uint64_t now_usec)
                 r = pw_store_prune(m->store, before_usec, m->config.max_use_bytes, PRUNE_ROWS);
         manager_schedule(m, CHORE_PRUNE,
                          now_usec + (r == 1 ? PRUNE_STEP_USEC : 10 * PW_USEC_PER_MINUTE));
-        return r == -ENOMEM ? r : 0;
+        return r < 0 && store_result(m, r) < 0 ? -ENOMEM : 0;
 }

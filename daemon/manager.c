@@ -77,7 +77,7 @@ int manager_schedule_now(struct pw_manager *m, enum chore chore, uint64_t usec)
 
 static int chore_reload(struct pw_manager *m, uint64_t now_usec _unused_)
 {
-        return manager_reload(m, false);
+        return manager_reload(m);
 }
 
 static int chore_rule_ends(struct pw_manager *m, uint64_t now_usec _unused_)
@@ -114,7 +114,7 @@ static int chore_journal(struct pw_manager *m, uint64_t now_usec)
 {
         if (pw_journal_flush(m->journal) > 0)
                 manager_schedule(m, CHORE_JOURNAL, now_usec + PW_USEC_PER_SEC / 2);
-        return 0;
+        return manager_tell_lost(m);
 }
 
 static int chore_refresh(struct pw_manager *m, uint64_t now_usec _unused_)

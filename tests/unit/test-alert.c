@@ -89,6 +89,8 @@ static void test_rivals(void **state)
         struct pw_record *same = make("127.0.0.1", 80, 0, "/usr/sbin/nginx");
         struct pw_record *six = make("::1", 80, 1000, "/usr/bin/python3");
         struct pw_record *elsewhere = make("192.0.2.1", 80, 1000, "/usr/bin/python3");
+        struct pw_record *elsewhere_root = make("192.0.2.1", 80, 0, "/usr/sbin/nginx");
+        struct pw_record *mapped = make("::ffff:192.0.2.1", 80, 1000, "/usr/bin/python3");
 
         (void)state;
         assert_true(pw_alert_rivals(front, nginx));
@@ -96,12 +98,15 @@ static void test_rivals(void **state)
         assert_false(pw_alert_rivals(same, nginx));
         assert_false(pw_alert_rivals(six, nginx)); /* another family */
         assert_false(pw_alert_rivals(elsewhere, same));
+        assert_true(pw_alert_rivals(mapped, elsewhere_root));
         assert_false(pw_alert_rivals(nginx, nginx));
         pw_record_unref(nginx);
         pw_record_unref(front);
         pw_record_unref(same);
         pw_record_unref(six);
         pw_record_unref(elsewhere);
+        pw_record_unref(elsewhere_root);
+        pw_record_unref(mapped);
 }
 
 static void test_life_of_an_alert(void **state)
@@ -169,6 +174,7 @@ static void test_limit_is_for_each_owner(void **state)
  * its share. */
 static void test_owners_without_end(void **state)
 {
+        struct pw_record *other;
         struct pw_record *last = NULL;
         struct pw_limit *limit;
         uint64_t over, sum = 0;
@@ -185,12 +191,15 @@ static void test_owners_without_end(void **state)
                 taken += pw_limit_take(limit, record, 1);
                 pw_record_unref(record);
         }
-        assert_int_equal(taken, 4096 + 1);
+        assert_int_equal(taken, 4096 + 1); /* beyond that, once for the user */
+        other = make("*", 1, 1001, "/usr/bin/sshd");
+        assert_true(pw_limit_take(limit, other, 1)); /* whom nobody has crowded out */
+        pw_record_unref(other);
         while (pw_limit_summary(limit, 2 * PW_USEC_PER_MINUTE, &over, &last) > 0) {
                 sum += over;
                 pw_record_unref(last);
         }
-        assert_int_equal(taken + sum, 10000); /* nobody is uncounted */
+        assert_int_equal(taken + sum, 10000); /* nothing is uncounted */
         pw_limit_free(limit);
 }
 

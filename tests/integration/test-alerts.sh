@@ -156,7 +156,7 @@ for name in s1 s2 s3; do release $name; done
 
 step "no owner: a descriptor in flight"
 hold flight tcp:127.0.0.1:8400,inflight
-expect_alert 8400 no-owner allow
+expect_alert 8400 no-owner show
 release flight
 
 step "rules are read again: by inotify, by SIGHUP, and a bad one changes nothing"

@@ -100,14 +100,16 @@ struct refusal {
         size_t size;
 };
 
-/* Says "'WORD': `what` `quoted``rest`" and returns -EINVAL. */
+/* Says "'WORD': 'PART' REST", or "'WORD' REST" where the part is all of it; returns -EINVAL. */
 static int refuse(const struct refusal *refusal, const char *quoted, const char *rest)
 {
         char word[96], part[96];
 
         pw_text_clean(word, sizeof word, refusal->word, strlen(refusal->word));
         pw_text_clean(part, sizeof part, quoted, strlen(quoted));
-        if (refusal->size > 0)
+        if (refusal->size > 0 && strcmp(word, part) == 0)
+                snprintf(refusal->text, refusal->size, "'%s' %s", word, rest);
+        else if (refusal->size > 0)
                 snprintf(refusal->text, refusal->size, "'%s': '%s' %s", word, part, rest);
         return -EINVAL;
 }

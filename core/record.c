@@ -149,6 +149,13 @@ void pw_record_identify(struct pw_record *record)
                 sprintf(record->listener_id + 2 * i, "%02x", digest[i]);
 }
 
+bool pw_record_is_unexpected(const struct pw_record *record)
+{
+        bool may_be_client = record->protocol != PW_TCP && record->ephemeral;
+
+        return record->verdict == PW_DENIED || (record->verdict == PW_UNEXPECTED && !may_be_client);
+}
+
 int pw_record_compare(const struct pw_record *a, const struct pw_record *b)
 {
         int r;

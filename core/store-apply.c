@@ -38,14 +38,7 @@ static int find_open_of(struct pw_store *store, const struct pw_record *record,
 
 /* ---- events ---- */
 
-struct event {
-        uint64_t time_usec;
-        enum pw_event kind;
-        int64_t owner, listener, interval, alert; /* 0: none */
-        const char *detail;
-};
-
-static int add_event(struct pw_store *store, const struct event *event)
+int pw_store_event(struct pw_store *store, const struct pw_event_row *event)
 {
         struct pw_call call = pw_call(store, PW_SQL_EVENT_ADD);
 
@@ -62,23 +55,17 @@ static int add_event(struct pw_store *store, const struct event *event)
 static int add_interval_event(struct pw_store *store, const struct pw_write *write,
                               enum pw_event kind, const struct pw_open_interval *interval)
 {
-        return add_event(store, &(struct event){.time_usec = write->time_usec,
-                                                .kind = kind,
-                                                .owner = interval->owner,
-                                                .listener = interval->listener,
-                                                .interval = interval->id,
-                                                .detail = write->detail});
+        return pw_store_event(store, &(struct pw_event_row){.time_usec = write->time_usec,
+                                                            .kind = kind,
+                                                            .owner = interval->owner,
+                                                            .listener = interval->listener,
+                                                            .interval = interval->id,
+                                                            .detail = write->detail});
 }
 
 /* ---- intervals ---- */
 
-/* The detail of a moment, as rows of interval and alert have it. */
-struct detail {
-        int64_t holder, rule;
-        char pids[PW_PIDS_MAX];
-};
-
-static int make_detail(struct pw_store *store, const struct pw_record *record, struct detail *ret)
+int pw_store_detail(struct pw_store *store, const struct pw_record *record, struct pw_detail *ret)
 {
         int r = pw_store_holder(store, record->owner, &ret->holder);
 
@@ -89,8 +76,8 @@ static int make_detail(struct pw_store *store, const struct pw_record *record, s
         return r;
 }
 
-static void call_detail(struct pw_call *call, const struct pw_record *record,
-                        const struct detail *detail)
+void pw_call_detail(struct pw_call *call, const struct pw_record *record,
+                    const struct pw_detail *detail)
 {
         pw_call_int(call, detail->holder);
         pw_call_text(call, detail->pids);
@@ -101,15 +88,15 @@ static void call_detail(struct pw_call *call, const struct pw_record *record,
 
 static int set_detail(struct pw_store *store, const struct pw_record *record, int64_t interval)
 {
-        struct detail detail;
+        struct pw_detail detail;
         struct pw_call call;
-        int r = make_detail(store, record, &detail);
+        int r = pw_store_detail(store, record, &detail);
 
         if (r < 0)
                 return r;
         call = pw_call(store, PW_SQL_INTERVAL_DETAIL);
         pw_call_int(&call, interval);
-        call_detail(&call, record, &detail);
+        pw_call_detail(&call, record, &detail);
         pw_call_int(&call, record->sockets);
         pw_call_int(&call, (int64_t)record->cookie);
         return pw_call_run(&call, NULL);
@@ -120,9 +107,9 @@ static int add_interval(struct pw_store *store, const struct pw_write *write,
 {
         const struct pw_record *record = write->record;
         uint64_t opened = record->opened_usec ? record->opened_usec : write->time_usec;
-        struct detail detail;
+        struct pw_detail detail;
         struct pw_call call;
-        int r = make_detail(store, record, &detail);
+        int r = pw_store_detail(store, record, &detail);
 
         if (r < 0)
                 return r;
@@ -134,7 +121,7 @@ static int add_interval(struct pw_store *store, const struct pw_write *write,
         pw_call_int(&call, record->opened_how);
         pw_call_time(&call, record->last_seen_usec);
         pw_call_id(&call, store->boot);
-        call_detail(&call, record, &detail);
+        pw_call_detail(&call, record, &detail);
         pw_call_int(&call, record->sockets);
         pw_call_int(&call, (int64_t)record->cookie);
         *ret = (struct pw_open_interval){
@@ -188,12 +175,12 @@ int pw_store_end_interval(struct pw_store *store, const struct pw_open_interval 
         r = pw_call_run(&call, NULL);
         if (r < 0)
                 return r;
-        return add_event(store, &(struct event){.time_usec = end.closed_usec,
-                                                .kind = PW_EVENT_CLOSED,
-                                                .owner = interval->owner,
-                                                .listener = interval->listener,
-                                                .interval = interval->id,
-                                                .detail = detail});
+        return pw_store_event(store, &(struct pw_event_row){.time_usec = end.closed_usec,
+                                                            .kind = PW_EVENT_CLOSED,
+                                                            .owner = interval->owner,
+                                                            .listener = interval->listener,
+                                                            .interval = interval->id,
+                                                            .detail = detail});
 }
 
 static int apply_close(struct pw_store *store, const struct pw_write *write)
@@ -236,16 +223,16 @@ static int apply_drop(struct pw_store *store, const struct pw_write *write)
 static int move_alerts(struct pw_store *store, const struct pw_record *record, int64_t from,
                        int64_t to)
 {
-        struct detail detail;
+        struct pw_detail detail;
         struct pw_call call;
-        int r = make_detail(store, record, &detail);
+        int r = pw_store_detail(store, record, &detail);
 
         if (r < 0)
                 return r;
         call = pw_call(store, PW_SQL_ALERT_MOVE);
         pw_call_int(&call, from);
         pw_call_int(&call, to);
-        call_detail(&call, record, &detail);
+        pw_call_detail(&call, record, &detail);
         return pw_call_run(&call, NULL);
 }
 
@@ -333,102 +320,6 @@ static int apply_reassign(struct pw_store *store, const struct pw_write *write)
         return r < 0 ? r : add_interval_event(store, write, PW_EVENT_CHANGED, &interval);
 }
 
-/* ---- alerts ---- */
-
-static int add_alert_event(struct pw_store *store, const struct pw_write *write, enum pw_event kind,
-                           const struct pw_listener_row *listener)
-{
-        return add_event(store, &(struct event){.time_usec = write->time_usec,
-                                                .kind = kind,
-                                                .owner = listener->owner,
-                                                .listener = listener->id,
-                                                .alert = write->record->alert_id,
-                                                .detail = write->detail});
-}
-
-/* Sets the alert to what the record says. *ret_changes: 0 where there is no such alert. */
-static int update_alert(struct pw_store *store, const struct pw_record *record, int *ret_changes)
-{
-        struct pw_call call = pw_call(store, PW_SQL_ALERT_UPDATE);
-
-        pw_call_int(&call, record->alert_id);
-        pw_call_int(&call, record->reasons);
-        pw_call_id(&call, (int64_t)record->delivered_usec);
-        pw_call_id(&call, (int64_t)record->resolved_usec);
-        pw_call_int(&call, record->alert_count);
-        return pw_call_run(&call, ret_changes);
-}
-
-static int insert_alert(struct pw_store *store, const struct pw_write *write, int64_t listener)
-{
-        const struct pw_record *record = write->record;
-        struct detail detail;
-        struct pw_call call;
-        int r = make_detail(store, record, &detail);
-
-        if (r < 0)
-                return r;
-        call = pw_call(store, PW_SQL_ALERT_ADD);
-        pw_call_int(&call, record->alert_id);
-        pw_call_int(&call, listener);
-        pw_call_int(&call, record->reasons);
-        pw_call_time(&call, record->raised_usec ? record->raised_usec : write->time_usec);
-        pw_call_id(&call, (int64_t)record->delivered_usec);
-        pw_call_id(&call, (int64_t)record->resolved_usec);
-        pw_call_int(&call, PW_MAX(record->alert_count, 1u));
-        call_detail(&call, record, &detail);
-        r = pw_call_run(&call, NULL);
-        if (r < 0)
-                return r;
-
-        call = pw_call(store, PW_SQL_INTERVAL_MARK);
-        pw_call_int(&call, listener);
-        pw_call_int(&call, record->alert_id);
-        return pw_call_run(&call, NULL);
-}
-
-static int apply_alert(struct pw_store *store, const struct pw_write *write)
-{
-        struct pw_listener_row listener;
-        int changes, r;
-
-        if (write->record->alert_id <= 0)
-                return 0; /* nothing could name it */
-        r = update_alert(store, write->record, &changes);
-        if (r < 0 || changes > 0)
-                return r; /* was applied before */
-        r = pw_store_listener_make(store, write->record, &listener);
-        if (r == 0)
-                r = insert_alert(store, write, listener.id);
-        return r < 0 ? r : add_alert_event(store, write, PW_EVENT_ALERT, &listener);
-}
-
-static int apply_delivered(struct pw_store *store, const struct pw_write *write)
-{
-        const struct pw_record *record = write->record;
-        struct pw_call call = pw_call(store, PW_SQL_ALERT_DELIVERED);
-
-        pw_call_int(&call, record->alert_id);
-        pw_call_time(&call, record->delivered_usec ? record->delivered_usec : write->time_usec);
-        return pw_call_run(&call, NULL);
-}
-
-static int apply_resolved(struct pw_store *store, const struct pw_write *write)
-{
-        const struct pw_record *record = write->record;
-        struct pw_call call = pw_call(store, PW_SQL_ALERT_RESOLVED);
-        struct pw_listener_row listener = {0};
-        int changes, r;
-
-        pw_call_int(&call, record->alert_id);
-        pw_call_time(&call, record->resolved_usec ? record->resolved_usec : write->time_usec);
-        r = pw_call_run(&call, &changes);
-        if (r < 0 || changes == 0)
-                return r;
-        r = pw_store_listener_find(store, record, &listener);
-        return r < 0 ? r : add_alert_event(store, write, PW_EVENT_RESOLVED, &listener);
-}
-
 /* ---- events alone ---- */
 
 static int apply_event(struct pw_store *store, const struct pw_write *write)
@@ -439,29 +330,29 @@ static int apply_event(struct pw_store *store, const struct pw_write *write)
         if (write->record)
                 r = pw_store_listener_find(store, write->record, &listener);
         if (r >= 0)
-                r = add_event(store, &(struct event){.time_usec = write->time_usec,
-                                                     .kind = write->event,
-                                                     .owner = listener.owner,
-                                                     .listener = listener.id,
-                                                     .detail = write->detail});
+                r = pw_store_event(store, &(struct pw_event_row){.time_usec = write->time_usec,
+                                                                 .kind = write->event,
+                                                                 .owner = listener.owner,
+                                                                 .listener = listener.id,
+                                                                 .detail = write->detail});
         if (r == 0 && (write->event == PW_EVENT_STARTED || write->event == PW_EVENT_STOPPED))
                 r = pw_store_meta_set(store, PW_META_STOPPED, write->event == PW_EVENT_STOPPED);
         return r;
 }
 
-static int apply_update(struct pw_store *store, const struct pw_write *write)
-{
-        return update_alert(store, write->record, NULL);
-}
-
 /* ---- a batch ---- */
 
 static int (*const appliers[])(struct pw_store *, const struct pw_write *) = {
-    [PW_WRITE_OPEN] = apply_open,           [PW_WRITE_CHANGE] = apply_change,
-    [PW_WRITE_REFRESH] = apply_change,      [PW_WRITE_REASSIGN] = apply_reassign,
-    [PW_WRITE_CLOSE] = apply_close,         [PW_WRITE_DROP] = apply_drop,
-    [PW_WRITE_ALERT] = apply_alert,         [PW_WRITE_ALERT_UPDATE] = apply_update,
-    [PW_WRITE_DELIVERED] = apply_delivered, [PW_WRITE_RESOLVED] = apply_resolved,
+    [PW_WRITE_OPEN] = apply_open,
+    [PW_WRITE_CHANGE] = apply_change,
+    [PW_WRITE_REFRESH] = apply_change,
+    [PW_WRITE_REASSIGN] = apply_reassign,
+    [PW_WRITE_CLOSE] = apply_close,
+    [PW_WRITE_DROP] = apply_drop,
+    [PW_WRITE_ALERT] = pw_store_apply_alert,
+    [PW_WRITE_ALERT_UPDATE] = pw_store_apply_update,
+    [PW_WRITE_DELIVERED] = pw_store_apply_delivered,
+    [PW_WRITE_RESOLVED] = pw_store_apply_resolved,
     [PW_WRITE_EVENT] = apply_event,
 };
 

@@ -41,6 +41,7 @@ enum pw_sql {
         PW_SQL_INTERVAL_MARK,
         PW_SQL_EVENT_ADD,
         PW_SQL_EVENT_MOVE,
+        PW_SQL_ALERT_FIND,
         PW_SQL_ALERT_ADD,
         PW_SQL_ALERT_UPDATE,
         PW_SQL_ALERT_DELIVERED,
@@ -54,6 +55,7 @@ enum pw_sql {
         PW_SQL_PRUNE_OLD_EVENTS,
         PW_SQL_PRUNE_OLD_ALERTS,
         PW_SQL_PRUNE_OLD_INTERVALS,
+        PW_SQL_PRUNE_LARGEST_USER,
         PW_SQL_PRUNE_LARGEST_OWNER,
         PW_SQL_PRUNE_OWNER_INTERVALS,
         PW_SQL_PRUNE_OWNER_EVENTS,
@@ -195,6 +197,25 @@ int pw_store_holder(struct pw_store *store, const struct pw_owner *owner, int64_
 /* A repeated string; 0 for NULL. */
 int pw_store_word(struct pw_store *store, const char *text, int64_t *ret);
 
+/* ---- parts of rows (store-apply.c) ---- */
+
+struct pw_event_row {
+        uint64_t time_usec;
+        enum pw_event kind;
+        int64_t owner, listener, interval, alert; /* 0: none */
+        const char *detail;
+};
+int pw_store_event(struct pw_store *store, const struct pw_event_row *event);
+
+/* The detail of a moment, as rows of interval and alert have it. */
+struct pw_detail {
+        int64_t holder, rule;
+        char pids[PW_PIDS_MAX];
+};
+int pw_store_detail(struct pw_store *store, const struct pw_record *record, struct pw_detail *ret);
+void pw_call_detail(struct pw_call *call, const struct pw_record *record,
+                    const struct pw_detail *detail);
+
 /* An interval that is open, by row ids. */
 struct pw_open_interval {
         int64_t id, listener, owner;
@@ -208,3 +229,10 @@ struct pw_end {
 /* Ends it and adds the event. */
 int pw_store_end_interval(struct pw_store *store, const struct pw_open_interval *interval,
                           struct pw_end end, const char *detail);
+
+/* ---- writes about alerts (store-alert.c) ---- */
+
+int pw_store_apply_alert(struct pw_store *store, const struct pw_write *write);
+int pw_store_apply_update(struct pw_store *store, const struct pw_write *write);
+int pw_store_apply_delivered(struct pw_store *store, const struct pw_write *write);
+int pw_store_apply_resolved(struct pw_store *store, const struct pw_write *write);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Forgetting, in small steps, each one transaction.
  *
- * First what is older than asked for, then, while the file is too large, from the owner with most
- * rows: a noisy program pushes out its own history, not that of others. Alerts, and the intervals
- * in which they were raised, go last; what is open never goes. */
+ * First what is older than asked for, then, while the file is too large, from the user with most
+ * rows, and of that user's from the owner with most: whoever is noisy, by one program or by
+ * hundreds of copies of it, pushes out the own history, not that of others. Alerts, and the
+ * intervals in which they were raised, go last; what is open never goes. */
 
 #include "core/store-internal.h"
 
@@ -61,14 +62,17 @@ static int forget_old(struct pw_store *store, uint64_t before_usec, unsigned *le
         return 0;
 }
 
-/* Forgets the oldest of the owner with most rows. 1; 0: no owner has any; -errno. */
-static int forget_of_largest(struct pw_store *store, unsigned *left)
+/* Forgets the oldest of the user's owner with most rows. The user is named by an owner. 1; 0: none
+ * has any; -errno. */
+static int forget_of_user(struct pw_store *store, int64_t user, unsigned *left)
 {
         struct pw_call call = pw_call(store, PW_SQL_PRUNE_LARGEST_OWNER);
         unsigned before = *left;
         int64_t owner;
-        int r = pw_call_number(&call, &owner);
+        int r;
 
+        pw_call_int(&call, user);
+        r = pw_call_number(&call, &owner);
         if (r <= 0)
                 return r;
         call = pw_call(store, PW_SQL_PRUNE_OWNER_INTERVALS);
@@ -82,25 +86,39 @@ static int forget_of_largest(struct pw_store *store, unsigned *left)
         return r < 0 ? r : *left < before;
 }
 
+/* Forgets of the user with most rows while it has any, so that users are counted once for many
+ * owners; then alerts. 1; 0: all that is left is open; -errno. */
+static int forget_of_largest(struct pw_store *store, int64_t *user, unsigned *left)
+{
+        unsigned before = *left;
+        struct pw_call call;
+        int r = forget_of_user(store, *user, left);
+
+        if (r != 0)
+                return r;
+        call = pw_call(store, PW_SQL_PRUNE_LARGEST_USER);
+        r = pw_call_number(&call, user);
+        if (r > 0)
+                r = forget_of_user(store, *user, left);
+        if (r != 0)
+                return r;
+        call = pw_call(store, PW_SQL_PRUNE_ALERTS);
+        r = forget(&call, left);
+        return r < 0 ? r : *left < before;
+}
+
 static int forget_more(struct pw_store *store, uint64_t max_bytes, unsigned *left)
 {
-        struct pages pages;
-        int r = 0;
+        int64_t user = -1; /* not known yet: no owner has it */
+        int r = 1;
 
-        while (*left > 0 && r >= 0) {
-                unsigned before = *left;
+        while (*left > 0 && r > 0) {
+                struct pages pages;
 
                 r = count_pages(store, &pages);
                 if (r < 0 || !too_large(pages, max_bytes))
                         return r;
-                r = forget_of_largest(store, left);
-                if (r == 0) {
-                        struct pw_call call = pw_call(store, PW_SQL_PRUNE_ALERTS);
-
-                        r = forget(&call, left);
-                        if (r < 0 || *left == before)
-                                return r; /* all that is left is open */
-                }
+                r = forget_of_largest(store, &user, left);
         }
         return PW_MIN(r, 0);
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Going on from what an earlier run left. */
+/* Going on from what an earlier run left.
+ *
+ * A program that opens thousands of ports leaves thousands of rows with one and the same owner:
+ * they share one object, found in a tree of all owners that were read. */
 
 #include "core/store-internal.h"
+
+#include <search.h>
 
 /* Intervals of other boots cannot be open any more. When they ended is not known: the earlier
  * heartbeat is the last time that they were seen. */
@@ -33,17 +38,83 @@ static int end_other_boots(struct pw_store *store, uint64_t heartbeat_usec)
         }
 }
 
+/* ---- owners ---- */
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+        return (a > b) - (a < b);
+}
+
+static int compare_texts(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) : !b - !a;
+}
+
+/* In all that they say. */
+static int compare_owners(const void *one, const void *other)
+{
+        const struct pw_owner *a = one, *b = other;
+        const uint64_t numbers[][2] = {
+            {a->n_pids, b->n_pids}, {a->n_holders, b->n_holders}, {a->uid, b->uid},
+            {a->traits, b->traits}, {a->unknown, b->unknown},
+        };
+        const char *const texts[][2] = {
+            {a->comm, b->comm},       {a->user, b->user},           {a->exe, b->exe},
+            {a->unit, b->unit},       {a->user_unit, b->user_unit}, {a->container, b->container},
+            {a->cmdline, b->cmdline},
+        };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < PW_ELEMENTS(numbers); i++)
+                r = compare_numbers(numbers[i][0], numbers[i][1]);
+        if (r == 0)
+                r = memcmp(a->pids, b->pids, a->n_pids * sizeof *a->pids);
+        if (r == 0)
+                r = memcmp(a->started, b->started, a->n_pids * sizeof *a->started);
+        for (size_t i = 0; r == 0 && i < PW_ELEMENTS(texts); i++)
+                r = compare_texts(texts[i][0], texts[i][1]);
+        return r;
+}
+
+/* Gives the record the equal owner of an earlier one. `owners` has no references: those of the
+ * records outlive it. */
+static int share_owner(void **owners, struct pw_record *record)
+{
+        struct pw_owner **found = tsearch(record->owner, owners, compare_owners);
+
+        if (!found)
+                return -ENOMEM;
+        if (*found != record->owner) {
+                pw_owner_unref(record->owner);
+                record->owner = pw_owner_ref(*found);
+        }
+        return 0;
+}
+
+static void keep_owner(void *owner _unused_)
+{
+}
+
+/* ---- records ---- */
+
+struct reading {
+        struct pw_past *past;
+        void *owners; /* a tree */
+};
+
 /* Appends the records of a call that has been given its parameters, and ends it. */
-static int read_records(struct pw_call *call, uint64_t heartbeat_usec, struct pw_records *records)
+static int read_records(struct reading *reading, struct pw_call *call, struct pw_records *records)
 {
         int r;
 
         while ((r = pw_call_row(call)) > 0) {
-                struct pw_record *record;
+                _cleanup_(pw_record_unrefp) struct pw_record *record = NULL;
 
-                r = pw_row_record(call->statement, heartbeat_usec, &record);
+                r = pw_row_record(call->statement, reading->past->heartbeat_usec, &record);
                 if (r == 0)
-                        r = pw_records_add(records, record);
+                        r = share_owner(&reading->owners, record);
+                if (r == 0)
+                        r = pw_records_add(records, PW_TAKE_PTR(record));
                 if (r < 0)
                         break;
         }
@@ -51,31 +122,42 @@ static int read_records(struct pw_call *call, uint64_t heartbeat_usec, struct pw
         return r;
 }
 
-static int read_past(struct pw_store *store, uint64_t since_usec, size_t limit,
-                     struct pw_past *past)
+static int read_lists(struct pw_store *store, uint64_t since_usec, size_t limit,
+                      struct reading *reading)
 {
-        const int64_t rows = (int64_t)PW_MIN(limit, (size_t)INT32_MAX);
+        const int64_t open = (int64_t)PW_MIN(limit, (size_t)INT32_MAX);
+        const int64_t closed = PW_MIN(open, (int64_t)PW_PAST_CLOSED_MAX);
+        struct pw_past *past = reading->past;
         struct pw_call call = pw_call(store, PW_SQL_RESUME_OPEN);
         int r;
 
-        pw_call_int(&call, rows);
-        r = read_records(&call, past->heartbeat_usec, &past->open);
+        pw_call_int(&call, open);
+        r = read_records(reading, &call, &past->open);
         if (r < 0)
                 return r;
         call = pw_call(store, PW_SQL_RESUME_RECENT);
         pw_call_time(&call, since_usec);
-        pw_call_int(&call, rows);
-        r = read_records(&call, past->heartbeat_usec, &past->recent);
+        pw_call_int(&call, closed);
+        r = read_records(reading, &call, &past->recent);
         if (r < 0)
                 return r;
         call = pw_call(store, PW_SQL_RESUME_ALERTS);
         pw_call_time(&call, since_usec);
-        pw_call_int(&call, rows);
-        r = read_records(&call, past->heartbeat_usec, &past->alerts);
-        if (r < 0)
-                return r;
-        call = pw_call(store, PW_SQL_RESUME_LAST_ALERT);
-        r = pw_call_number(&call, &past->last_alert_id);
+        pw_call_int(&call, open);
+        pw_call_int(&call, closed);
+        return read_records(reading, &call, &past->alerts);
+}
+
+static int read_past(struct pw_store *store, uint64_t since_usec, size_t limit,
+                     struct pw_past *past)
+{
+        struct reading reading = {.past = past};
+        struct pw_call call = pw_call(store, PW_SQL_RESUME_LAST_ALERT);
+        int r = read_lists(store, since_usec, limit, &reading);
+
+        tdestroy(reading.owners, keep_owner);
+        if (r == 0)
+                r = pw_call_number(&call, &past->last_alert_id);
         return PW_MIN(r, 0);
 }
 

@@ -137,7 +137,7 @@ void pw_pids_parse(struct pw_owner *owner, const char *text)
         }
 }
 
-static int cell_shared(sqlite3_stmt *row, int column, const char **ret)
+static int cell_shared(sqlite3_stmt *row, enum column column, const char **ret)
 {
         _cleanup_(pw_freep) char *text = NULL;
         int r = cell_text(row, column, NAME_MAX_BYTES, &text);

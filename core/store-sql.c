@@ -53,12 +53,19 @@ const char *const pw_sql_texts[PW_SQL_COUNT] = {
     [PW_SQL_EVENT_ADD] = "INSERT INTO event (time, kind, owner, listener, interval, alert, detail)"
                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [PW_SQL_EVENT_MOVE] = "UPDATE event SET interval = ?2, listener = ?3 WHERE interval = ?1",
+    /* Rows with that number, and the listener's of that moment, the number first; whether it is the
+     * alert that is meant. */
+    [PW_SQL_ALERT_FIND] =
+        "SELECT id, reasons, listener = ?2 OR raised = ?3 FROM alert WHERE id = ?1 UNION ALL"
+        " SELECT id, reasons, 1 FROM alert INDEXED BY alert_listener"
+        " WHERE listener = ?2 AND raised = ?3 AND id <> ?1",
     [PW_SQL_ALERT_ADD] =
         "INSERT INTO alert (id, listener, reasons, raised, delivered, resolved, count, holder,"
         " pids, holders, verdict, rule)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     [PW_SQL_ALERT_UPDATE] =
-        "UPDATE alert SET reasons = ?2, delivered = ?3, resolved = ?4, count = ?5 WHERE id = ?1",
+        "UPDATE alert SET reasons = ?2, delivered = iif(?6, ?3, coalesce(?3, delivered)),"
+        " resolved = ?4, count = ?5 WHERE id = ?1",
     [PW_SQL_ALERT_DELIVERED] = "UPDATE alert SET delivered = ?2 WHERE id = ?1",
     [PW_SQL_ALERT_RESOLVED] = "UPDATE alert SET resolved = ?2 WHERE id = ?1 AND resolved IS NULL",
     [PW_SQL_ALERT_MOVE] =
@@ -78,8 +85,11 @@ const char *const pw_sql_texts[PW_SQL_COUNT] = {
              "  WHERE n.closed >= ?1 ORDER BY n.closed DESC LIMIT ?2)"
              " CROSS JOIN interval i ON i.id = hit" PW_ROW_OF_INTERVAL,
     [PW_SQL_RESUME_ALERTS] = "SELECT" PW_ROW_COLUMNS(
-        "a") "FROM (SELECT id AS hit FROM alert"
-             "  WHERE resolved IS NULL OR resolved >= ?1 ORDER BY id DESC LIMIT ?2)"
+        "a") "FROM (SELECT hit FROM (SELECT id AS hit FROM alert WHERE resolved IS NULL"
+             "   ORDER BY id DESC LIMIT ?2)"
+             "  UNION ALL SELECT hit FROM (SELECT id AS hit FROM alert WHERE resolved >= ?1"
+             "   ORDER BY resolved DESC LIMIT ?3)"
+             "  ORDER BY hit DESC LIMIT -1)" /* a limit, so that the order counts */
              " CROSS JOIN alert a ON a.id = hit" PW_ROW_OF_ALERT,
     [PW_SQL_RESUME_LAST_ALERT] = "SELECT seq FROM sqlite_sequence WHERE name = 'alert'",
     [PW_SQL_PRUNE_OLD_EVENTS] =
@@ -92,8 +102,13 @@ const char *const pw_sql_texts[PW_SQL_COUNT] = {
         "DELETE FROM interval WHERE id IN (SELECT i.id FROM owner o CROSS JOIN interval i"
         " INDEXED BY interval_ended WHERE i.owner = o.id AND i.alert IS NULL AND i.closed < ?1"
         " LIMIT ?2)",
-    [PW_SQL_PRUNE_LARGEST_OWNER] = "SELECT id FROM owner INDEXED BY owner_rows WHERE rows > 0"
-                                   " ORDER BY rows DESC LIMIT 1",
+    /* The user by its smallest owner, which is the last to go. */
+    [PW_SQL_PRUNE_LARGEST_USER] =
+        "SELECT id, min(rows), sum(rows) AS rows_of_user FROM owner GROUP BY user"
+        " HAVING rows_of_user > 0 ORDER BY rows_of_user DESC LIMIT 1",
+    [PW_SQL_PRUNE_LARGEST_OWNER] =
+        "SELECT id FROM owner INDEXED BY owner_rows WHERE rows > 0"
+        " AND user = (SELECT user FROM owner WHERE id = ?1) ORDER BY rows DESC LIMIT 1",
     [PW_SQL_PRUNE_OWNER_INTERVALS] =
         "DELETE FROM interval WHERE id IN (SELECT id FROM interval INDEXED BY interval_ended"
         " WHERE owner = ?1 AND alert IS NULL AND closed IS NOT NULL ORDER BY closed LIMIT ?2)",

@@ -264,6 +264,12 @@ char *pw_format_rfc3339(char *buffer, size_t size, uint64_t usec)
         return buffer;
 }
 
+/* Within the last day seconds still matter, on both sides of midnight. */
+static bool is_recent(uint64_t usec, uint64_t now_usec)
+{
+        return usec <= now_usec && now_usec - usec < 24 * PW_USEC_PER_HOUR;
+}
+
 char *pw_format_when(char *buffer, size_t size, uint64_t usec, uint64_t now_usec)
 {
         /* Not strftime's %b: the names, and with them the width, would change with the locale. */
@@ -274,6 +280,9 @@ char *pw_format_when(char *buffer, size_t size, uint64_t usec, uint64_t now_usec
         if (when.tm_year != now.tm_year)
                 snprintf(buffer, size, "%04d-%02d-%02d", when.tm_year + 1900, when.tm_mon + 1,
                          when.tm_mday);
+        else if (when.tm_yday != now.tm_yday && is_recent(usec, now_usec))
+                snprintf(buffer, size, "%s %02d %02d:%02d:%02d", months[when.tm_mon], when.tm_mday,
+                         when.tm_hour, when.tm_min, when.tm_sec);
         else if (when.tm_yday != now.tm_yday)
                 snprintf(buffer, size, "%s %02d %02d:%02d", months[when.tm_mon], when.tm_mday,
                          when.tm_hour, when.tm_min);

@@ -6,6 +6,8 @@
 
 #include "ctl/ctl.h"
 
+#include <portwatch/paths.h>
+
 #include <stdarg.h>
 
 static void add(struct pw_advice *advice, bool command, const char *label, const char *format, ...)
@@ -38,6 +40,15 @@ static bool starts_with(const char *text, const char *start)
 
 /* ---- allow ---- */
 
+/* Whether a rule stands in front of all that `portwatchctl allow` writes. */
+static bool comes_first(const char *place)
+{
+        const char *slash = strrchr(place, '/'), *name = slash ? slash + 1 : place;
+        size_t length = strlen(PW_LOCAL_RULES_FILE);
+
+        return strncmp(name, PW_LOCAL_RULES_FILE, length) < 0;
+}
+
 void pw_advice_allow(const struct pw_record *record, int64_t alert_id, struct pw_advice *ret)
 {
         static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -46,8 +57,10 @@ void pw_advice_allow(const struct pw_record *record, int64_t alert_id, struct pw
         const char *words = rule + strlen("allow ");
 
         ret->n = 0;
-        if (record->verdict == PW_DENIED && record->rule) {
-                add(ret, false, "allow it", "only by a change of the rule that denies it");
+        if (record->verdict == PW_DENIED && record->rule && comes_first(record->rule)) {
+                add(ret, false, "allow it",
+                    "by a change of %s: it comes before what portwatchctl allow writes",
+                    record->rule);
                 return;
         }
         if (pw_rule_format(record, "allow", rule, sizeof rule) != 0) {
@@ -64,17 +77,24 @@ void pw_advice_allow(const struct pw_record *record, int64_t alert_id, struct pw
                     pw_shell_quote(quoted, sizeof quoted, words));
 }
 
-/* ---- close ---- */
+/* ---- close and start ---- */
 
-static bool close_container(const char *container, struct pw_advice *ret)
+enum action {
+        ACTION_CLOSE,
+        ACTION_START,
+        ACTION_COUNT,
+};
+static const char *const labels[ACTION_COUNT] = {"close it", "start it"};
+
+static bool act_on_container(const char *container, enum action action, struct pw_advice *ret)
 {
         static const struct {
-                const char *kind, *command;
+                const char *kind, *commands[ACTION_COUNT];
         } commands[] = {
-            {"docker:", "docker stop"},
-            {"podman:", "podman stop"},
-            {"machine:", "machinectl poweroff"},
-            {"lxc:", "lxc-stop -n"},
+            {"docker:", {"docker stop", "docker start"}},
+            {"podman:", {"podman stop", "podman start"}},
+            {"machine:", {"machinectl poweroff", "machinectl start"}},
+            {"lxc:", {"lxc-stop -n", "lxc-start -n"}},
         };
         char quoted[PW_SHELL_MAX];
 
@@ -82,7 +102,7 @@ static bool close_container(const char *container, struct pw_advice *ret)
                 if (!starts_with(container, commands[i].kind))
                         continue;
                 pw_shell_quote(quoted, sizeof quoted, container + strlen(commands[i].kind));
-                add(ret, true, "close it", "%s %s", commands[i].command, quoted);
+                add(ret, true, labels[action], "%s %s", commands[i].commands[action], quoted);
                 return true;
         }
         return false;
@@ -95,14 +115,16 @@ static bool is_stoppable(const char *unit)
                (ends_with(unit, ".service") && !starts_with(unit, "user@"));
 }
 
-static void close_unit(const char *unit, const char *manager, struct pw_advice *ret)
+static void act_on_unit(const char *unit, const char *manager, enum action action,
+                        struct pw_advice *ret)
 {
         char quoted[PW_SHELL_MAX], service[PW_UNIT_MAX + 16], quoted_service[PW_SHELL_MAX];
         const char *end = unit[0] == '-' ? "-- " : "";
 
         pw_shell_quote(quoted, sizeof quoted, unit);
-        if (!ends_with(unit, ".socket")) {
-                add(ret, true, "close it", "systemctl %sstop %s%s", manager, end, quoted);
+        if (action == ACTION_START || !ends_with(unit, ".socket")) {
+                add(ret, true, labels[action], "systemctl %s%s %s%s", manager,
+                    action == ACTION_START ? "start" : "stop", end, quoted);
                 return;
         }
         /* The socket first, or the next packet would start the service again. */
@@ -125,22 +147,36 @@ static void close_process(const struct pw_owner *owner, struct pw_advice *ret)
                 add(ret, true, ret->n > 0 ? "or only" : "close it", "kill%s", pids);
 }
 
-void pw_advice_close(const struct pw_record *record, struct pw_advice *ret)
+/* The user's unit, else the system's; a container's is left to what manages the container. */
+static void act_on_units(const struct pw_owner *owner, enum action action, struct pw_advice *ret)
 {
-        const struct pw_owner *owner = record->owner;
         char manager[PW_SHELL_MAX + 32], who[80], quoted[PW_SHELL_MAX];
 
-        ret->n = 0;
-        if (close_container(owner->container, ret))
-                return;
         if (is_stoppable(owner->user_unit)) {
                 snprintf(who, sizeof who, "%.64s@", owner->user ? owner->user : "");
                 snprintf(manager, sizeof manager, "--user -M %s ",
                          pw_shell_quote(quoted, sizeof quoted, who));
-                close_unit(owner->user_unit, manager, ret);
+                act_on_unit(owner->user_unit, manager, action, ret);
         } else if (is_stoppable(owner->unit)) {
-                close_unit(owner->unit, "", ret);
+                act_on_unit(owner->unit, "", action, ret);
         }
+}
+
+void pw_advice_start(const struct pw_record *record, struct pw_advice *ret)
+{
+        ret->n = 0;
+        if (!act_on_container(record->owner->container, ACTION_START, ret))
+                act_on_units(record->owner, ACTION_START, ret);
+}
+
+void pw_advice_close(const struct pw_record *record, struct pw_advice *ret)
+{
+        const struct pw_owner *owner = record->owner;
+
+        ret->n = 0;
+        if (act_on_container(owner->container, ACTION_CLOSE, ret))
+                return;
+        act_on_units(owner, ACTION_CLOSE, ret);
         close_process(owner, ret);
         if (ret->n > 0)
                 return;
@@ -166,7 +202,13 @@ void pw_advice_prevent(const struct pw_record *record, struct pw_advice *ret)
                     "SocketBindDeny=%s:%u   (a line for: systemctl edit %s%s)", protocol,
                     record->port, owner->unit[0] == '-' ? "-- " : "",
                     pw_shell_quote(quoted, sizeof quoted, owner->unit));
-        if (strcmp(record->netns, PW_NETNS_HOST) == 0)
-                add(ret, true, "refuse", "nft insert rule inet filter input %s dport %u drop",
-                    protocol, record->port);
+        if (strcmp(record->netns, PW_NETNS_HOST) != 0)
+                return;
+        /* A table of its own: what a host has already is not known. */
+        add(ret, true, "refuse",
+            "nft 'add table inet portwatch; add chain inet portwatch input { type filter hook "
+            "input "
+            "priority 0; }; add rule inet portwatch input %s dport %u drop'",
+            protocol, record->port);
+        add(ret, false, "", "(until the next boot, or: nft delete table inet portwatch)");
 }

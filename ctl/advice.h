@@ -21,6 +21,9 @@ struct pw_advice {
 /* How to make the rules expect it; `alert_id` 0: no alert to name. */
 void pw_advice_allow(const struct pw_record *record, int64_t alert_id, struct pw_advice *ret);
 
+/* How to begin it again: what had a port that is missing. */
+void pw_advice_start(const struct pw_record *record, struct pw_advice *ret);
+
 /* How to end it: the unit, the container, the process. */
 void pw_advice_close(const struct pw_record *record, struct pw_advice *ret);
 

@@ -3,6 +3,7 @@
  * daemon sees the changed file by itself. */
 
 #include "ctl/ctl.h"
+#include "ctl/doubts.h"
 #include "ctl/live.h"
 #include "ctl/view.h"
 
@@ -48,8 +49,22 @@ static void put_value(struct rule_line *line, const char *value)
         put(line, "\"", 1);
 }
 
+/* A process is known by the file that it runs, never by a link to it. */
+static void put_exe(const struct pw_ctl *ctl, struct rule_line *line, const char *path)
+{
+        _cleanup_(pw_freep) char *target = strpbrk(path, "*?[\"") ? NULL : pw_link_target(path);
+
+        if (!target || strpbrk(target, "*?[")) {
+                put_value(line, path);
+                return;
+        }
+        pw_ctl_note(ctl, "%s is a symbolic link: written as exe=%s, the file that runs", path,
+                    target);
+        put_value(line, target);
+}
+
 /* Words with a space in them are a rule in one word, taken as it is. */
-static void put_word(struct rule_line *line, const char *word, bool first)
+static void put_word(const struct pw_ctl *ctl, struct rule_line *line, const char *word, bool first)
 {
         const char *equals = strchr(word, '=');
         const char *space = strpbrk(word, " \t");
@@ -63,7 +78,10 @@ static void put_word(struct rule_line *line, const char *word, bool first)
                 put(line, slash + 1, strlen(slash + 1));
         } else if (equals && (!space || space > equals)) {
                 put(line, word, (size_t)(equals - word) + 1);
-                put_value(line, equals + 1);
+                if (strncmp(word, "exe=", 4) == 0)
+                        put_exe(ctl, line, equals + 1);
+                else
+                        put_value(line, equals + 1);
         } else {
                 put(line, word, strlen(word));
         }
@@ -73,9 +91,15 @@ static void put_word(struct rule_line *line, const char *word, bool first)
 
 static int line_of_words(const struct pw_ctl *ctl, struct rule_line *line)
 {
-        put(line, pw_ctl_verb_name(ctl), strlen(pw_ctl_verb_name(ctl)));
+        const char *verb = pw_ctl_verb_name(ctl), *first = ctl->words[0];
+
+        if (first[0] >= '0' && first[0] <= '9')
+                return pw_ctl_fail(PW_EXIT_USAGE,
+                                   "'%s': which protocol? Expected: portwatchctl %s tcp %s", first,
+                                   verb, first);
+        put(line, verb, strlen(verb));
         for (size_t i = 0; i < ctl->n_words; i++)
-                put_word(line, ctl->words[i], i == 0 && !strchr(ctl->words[0], ' '));
+                put_word(ctl, line, ctl->words[i], i == 0 && !strchr(first, ' '));
         return 0;
 }
 
@@ -98,7 +122,7 @@ static int line_of_alert(const struct pw_ctl *ctl, struct rule_line *line)
                 return r;
         r = pw_query_alert(query, (int64_t)number, &records);
         if (r < 0)
-                return pw_ctl_query_failed(r);
+                return pw_ctl_query_failed(ctl, r);
         if (records.n == 0)
                 return pw_ctl_fail(PW_EXIT_NOTHING, "there is no alert %s", word);
         r = pw_rule_format(records.items[0], pw_ctl_verb_name(ctl), line->text, sizeof line->text);
@@ -112,6 +136,16 @@ static int line_of_alert(const struct pw_ctl *ctl, struct rule_line *line)
         return 0;
 }
 
+/* A bare number would be seconds, which nobody means. */
+static bool has_unit(const char *span)
+{
+        size_t length = strlen(span);
+
+        while (length > 0 && span[length - 1] == ' ')
+                length--;
+        return length > 0 && (span[length - 1] < '0' || span[length - 1] > '9');
+}
+
 /* ` until=2026-11-24T18:00:00+01:00`: local time, with the zone, so that it means one moment. */
 static int put_until(const struct pw_ctl *ctl, struct rule_line *line)
 {
@@ -122,10 +156,12 @@ static int put_until(const struct pw_ctl *ctl, struct rule_line *line)
 
         if (!ctl->lasting)
                 return 0;
-        if (pw_parse_span(ctl->lasting, &span) < 0 || span < PW_USEC_PER_SEC ||
-            span > 36500 * PW_USEC_PER_DAY)
-                return pw_ctl_fail(PW_EXIT_USAGE, "--for: '%s' is not a span; expected 8h, 30d …",
-                                   ctl->lasting);
+        if (!has_unit(ctl->lasting) || pw_parse_span(ctl->lasting, &span) < 0 ||
+            span < PW_USEC_PER_SEC || span > 36500 * PW_USEC_PER_DAY)
+                return pw_ctl_fail(
+                    PW_EXIT_USAGE,
+                    "--for: '%s': expected a time span with a unit, such as 8h or 30d",
+                    ctl->lasting);
         end = ctl->now_usec + span;
         seconds = (time_t)(end / PW_USEC_PER_SEC);
         localtime_r(&seconds, &broken);
@@ -136,12 +172,18 @@ static int put_until(const struct pw_ctl *ctl, struct rule_line *line)
         return 0;
 }
 
+static void tell_doubt(void *userdata, const char *sentence)
+{
+        pw_ctl_note(userdata, "warning: %s", sentence);
+}
+
 /* The line by itself first: what is wrong with it is a matter of usage, what is wrong with other
  * rules is not. */
-static int check_line(const struct pw_ctl *ctl, const struct rule_line *line)
+static int check_line(struct pw_ctl *ctl, const struct rule_line *line)
 {
         _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
         _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
+        struct pw_rule_info info;
         int r;
 
         if (line->full)
@@ -156,33 +198,68 @@ static int check_line(const struct pw_ctl *ctl, const struct rule_line *line)
         if (refusals.n > 0)
                 return pw_ctl_fail(PW_EXIT_USAGE, "'%s': column %s", line->text,
                                    refusals.items[0] + strlen("rule:1:"));
+        if (pw_policy_count(policy) == 1) {
+                info = pw_policy_rule(policy, 0);
+                pw_doubt(info.exe, info.user, tell_doubt, ctl);
+        }
         return 0;
 }
 
 /* ---- writing ---- */
 
-static int tell_added(const struct pw_ctl *ctl, const char *path, const struct rule_line *line,
-                      bool there_already)
+static int print_answer_json(const struct pw_ctl *ctl, const struct rule_line *line,
+                             const char *place, bool added)
 {
-        struct pw_status status;
+        struct json_object *object = pw_json_new();
+        const char *colon = strrchr(place, ':');
+        size_t length = colon ? (size_t)(colon - place) : strlen(place);
+
+        if (!object)
+                return pw_ctl_no_memory();
+        json_object_object_add(object, "rule", json_object_new_string(line->text));
+        json_object_object_add(object, "file", json_object_new_string_len(place, (int)length));
+        json_object_object_add(object, "place", json_object_new_string(place));
+        json_object_object_add(object, "added", json_object_new_boolean(added));
+        pw_json_print(stdout, object, ctl->json == PW_JSON_PRETTY);
+        return 0;
+}
+
+/* `place` is the new rule's, or (not added) that of the rule which does the same. */
+static int tell(const struct pw_ctl *ctl, const struct rule_line *line, const char *place,
+                const char *head, bool added)
+{
+        const char *colon = strrchr(place, ':');
+        int length = (int)(colon ? (size_t)(colon - place) : strlen(place));
         char clean[PW_RULE_TEXT_MAX];
+        struct pw_status status;
+        int code = 0;
 
-        if (ctl->json != PW_JSON_OFF) {
-                struct json_object *object = pw_json_new();
-
-                if (!object)
-                        return pw_ctl_no_memory();
-                json_object_object_add(object, "rule", json_object_new_string(line->text));
-                json_object_object_add(object, "file", json_object_new_string(path));
-                json_object_object_add(object, "added", json_object_new_boolean(!there_already));
-                pw_json_print(stdout, object, ctl->json == PW_JSON_PRETTY);
-        } else if (!ctl->quiet) {
-                pw_text_clean(clean, sizeof clean, line->text, line->length);
-                printf("%s %s:\n  %s\n", there_already ? "Already in" : "Added to", path, clean);
-        }
+        pw_text_clean(clean, sizeof clean, line->text, line->length);
+        if (ctl->json != PW_JSON_OFF)
+                code = print_answer_json(ctl, line, place, added);
+        else if (!ctl->quiet && added)
+                printf("%s %.*s:\n  %s\nTo undo: delete line %s of that file.\n", head, length,
+                       place, clean, colon ? colon + 1 : "");
+        else if (!ctl->quiet)
+                printf("%s %s\n", head, place);
         if (!pw_ctl_daemon(ctl, &status))
                 pw_ctl_note(ctl, "portwatchd is not running; it reads this when it starts");
-        return 0;
+        return code;
+}
+
+/* `RULE  # 2026-11-27, @1`: when it was written, and what for. */
+static void add_comment(const struct pw_ctl *ctl, const struct rule_line *line, char *buffer,
+                        size_t size)
+{
+        bool alert = ctl->words[0][0] == '@';
+        time_t seconds = (time_t)(ctl->now_usec / PW_USEC_PER_SEC);
+        struct tm broken;
+        char date[16];
+
+        localtime_r(&seconds, &broken);
+        strftime(date, sizeof date, "%Y-%m-%d", &broken);
+        snprintf(buffer, size, "%s  # %s%s%s", line->text, date, alert ? ", " : "",
+                 alert ? ctl->words[0] : "");
 }
 
 static int refuse_write(const char *path, int error)
@@ -195,24 +272,29 @@ static int refuse_write(const char *path, int error)
 static int write_line(struct pw_ctl *ctl, const struct rule_line *line)
 {
         struct pw_policy_paths paths = pw_ctl_policy_paths(ctl);
-        char path[PATH_MAX], place[PW_REFUSAL_MAX];
+        bool denies = strcmp(pw_ctl_verb_name(ctl), "deny") == 0;
+        char path[PATH_MAX], place[PATH_MAX + 32], text[PW_RULE_TEXT_MAX + 64];
         int r = snprintf(path, sizeof path, "%s/%s", ctl->rules_dirs[0], PW_LOCAL_RULES_FILE);
 
         if (r < 0 || (size_t)r >= sizeof path)
                 return pw_ctl_fail(PW_EXIT_USAGE, "--rules: the path is too long");
         if (mkdir(ctl->rules_dirs[0], 0755) < 0 && errno != EEXIST)
                 return refuse_write(ctl->rules_dirs[0], -errno);
-        r = pw_rule_add(&paths, path, line->text, ctl->services, place, sizeof place);
+        add_comment(ctl, line, text, sizeof text);
+        r = pw_rule_add(&paths, path, text, ctl->services, ctl->now_usec, place, sizeof place);
         switch (r) {
         case 0:
-                return tell_added(ctl, path, line, false);
+                return tell(ctl, line, place, "Added to", true);
         case 1:
                 return pw_ctl_fail(PW_EXIT_FAILED,
                                    "nothing written: the rule at %s comes first and takes all that "
                                    "this one could match",
                                    place);
         case 2:
-                return tell_added(ctl, path, line, true);
+                return tell(ctl, line, place, "Already there:", false);
+        case 3:
+                return tell(ctl, line, place, denies ? "Already denied by" : "Already expected by",
+                            false);
         case -EINVAL:
                 if (pw_ctl_not_permitted(place))
                         return pw_ctl_fail(PW_EXIT_NOT_PERMITTED, "%s; use sudo", place);

@@ -4,6 +4,7 @@
  * not be open. */
 
 #include "ctl/ctl.h"
+#include "ctl/doubts.h"
 #include "ctl/view.h"
 
 #include "daemon/config.h"
@@ -57,34 +58,79 @@ static void collect_refusals(struct sentences *sentences, const struct pw_refusa
         }
 }
 
-static int print_findings(const struct pw_ctl *ctl, const struct sentences *sentences,
-                          const char *fine)
-{
-        struct json_object *object, *array;
+/* Where a doubt is from, and where it goes to. */
+struct doubts {
+        const char *place; /* FILE:LINE */
+        struct sentences *sentences;
+};
 
-        if (sentences->failed)
+static void collect_doubt(void *userdata, const char *sentence)
+{
+        struct doubts *doubts = userdata;
+        _cleanup_(pw_freep) char *text = NULL;
+        char clean[PW_REFUSAL_MAX];
+
+        if (asprintf(&text, "%s: warning: %s", doubts->place, sentence) < 0)
+                text = NULL;
+        if (!text) {
+                doubts->sentences->failed = true;
+                return;
+        }
+        pw_text_clean(clean, sizeof clean, text, strlen(text));
+        collect(doubts->sentences, clean);
+}
+
+static void collect_doubts(struct sentences *warnings, const struct pw_policy *policy)
+{
+        for (size_t i = 0; policy && i < pw_policy_count(policy); i++) {
+                struct pw_rule_info rule = pw_policy_rule(policy, i);
+                struct doubts doubts = {rule.place, warnings};
+
+                pw_doubt(rule.exe, rule.user, collect_doubt, &doubts);
+        }
+}
+
+static struct json_object *sentences_json(const struct sentences *sentences)
+{
+        struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; array && i < sentences->n; i++)
+                json_object_array_add(array, json_object_new_string(sentences->items[i]));
+        return array;
+}
+
+/* Warnings are no failure. */
+static int print_findings(const struct pw_ctl *ctl, const struct sentences *sentences,
+                          const struct sentences *warnings, const char *fine)
+{
+        struct json_object *object, *refused, *doubted;
+
+        if (sentences->failed || warnings->failed)
                 return pw_ctl_no_memory();
         for (size_t i = 0; i < sentences->n; i++)
                 if (pw_ctl_not_permitted(sentences->items[i]))
-                        return pw_ctl_fail(PW_EXIT_NOT_PERMITTED, "%s; use sudo",
-                                           sentences->items[i]);
+                        return pw_ctl_rules_refused(
+                            &(struct pw_refusals){.items = &sentences->items[i], .n = 1});
         if (ctl->json == PW_JSON_OFF) {
                 for (size_t i = 0; i < sentences->n; i++)
                         puts(sentences->items[i]);
+                for (size_t i = 0; i < warnings->n; i++)
+                        puts(warnings->items[i]);
                 if (sentences->n == 0 && !ctl->quiet)
                         puts(fine);
                 return sentences->n > 0 ? PW_EXIT_FAILED : PW_EXIT_DONE;
         }
         object = pw_json_new();
-        array = json_object_new_array();
-        if (!object || !array) {
+        refused = sentences_json(sentences);
+        doubted = sentences_json(warnings);
+        if (!object || !refused || !doubted) {
                 json_object_put(object);
-                json_object_put(array);
+                json_object_put(refused);
+                json_object_put(doubted);
                 return pw_ctl_no_memory();
         }
-        for (size_t i = 0; i < sentences->n; i++)
-                json_object_array_add(array, json_object_new_string(sentences->items[i]));
-        json_object_object_add(object, "refusals", array);
+        json_object_object_add(object, "refusals", refused);
+        json_object_object_add(object, "warnings", doubted);
         pw_json_print(stdout, object, ctl->json == PW_JSON_PRETTY);
         return sentences->n > 0 ? PW_EXIT_FAILED : PW_EXIT_DONE;
 }
@@ -110,18 +156,33 @@ static int check_all(const struct pw_ctl *ctl)
 {
         _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
         _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
-        _cleanup_(sentences_done) struct sentences sentences = {0};
+        _cleanup_(sentences_done) struct sentences sentences = {0}, warnings = {0};
         char fine[64];
         int code = pw_ctl_policy(ctl, &policy, &refusals);
 
         if (code != 0)
                 return code;
         collect_refusals(&sentences, &refusals);
+        collect_doubts(&warnings, policy);
         if (check_settings(PW_CONFIG_FILE, &sentences) < 0)
                 return pw_ctl_no_memory();
         snprintf(fine, sizeof fine, "%zu rules and the settings are fine.",
                  policy ? pw_policy_count(policy) : 0);
-        return print_findings(ctl, &sentences, fine);
+        return print_findings(ctl, &sentences, &warnings, fine);
+}
+
+/* A port without its protocol: `8080`, `ssh`. */
+static bool is_port_word(const struct pw_ctl *ctl, const char *word)
+{
+        _cleanup_(pw_filter_freep) struct pw_filter *filter = NULL;
+        const struct pw_ports *ports;
+        char error[512];
+
+        if (pw_filter_new(&filter) < 0)
+                return false;
+        pw_filter_set_services(filter, ctl->services);
+        return !strpbrk(word, "/=:,") && pw_filter_add(filter, word, error, sizeof error) == 0 &&
+               pw_filter_ports(filter, &ports) > 0;
 }
 
 /* Any file is read as rules, but for one that is called like settings. */
@@ -131,22 +192,28 @@ static int check_file(const struct pw_ctl *ctl, const char *path)
         struct pw_policy_paths paths = {no_dirs, path};
         _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
         _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
-        _cleanup_(sentences_done) struct sentences sentences = {0};
+        _cleanup_(sentences_done) struct sentences sentences = {0}, warnings = {0};
         size_t length = strlen(path);
         char fine[64];
 
+        if (path[0] == '\0' || (access(path, F_OK) < 0 && !strchr(path, '/') && errno == ENOENT))
+                return pw_ctl_fail(path[0] ? PW_EXIT_NOTHING : PW_EXIT_USAGE,
+                                   "'%s' is no file here; expected a FILE of rules or settings, or "
+                                   "one port such as tcp/%s",
+                                   path, is_port_word(ctl, path) ? path : "8080");
         if (access(path, F_OK) < 0)
                 return pw_ctl_fail(PW_EXIT_NOTHING, "%s: %s", path, strerror(errno));
         if (length > 5 && strcmp(path + length - 5, ".conf") == 0) {
                 if (check_settings(path, &sentences) < 0)
                         return pw_ctl_no_memory();
-                return print_findings(ctl, &sentences, "The settings are fine.");
+                return print_findings(ctl, &sentences, &warnings, "The settings are fine.");
         }
         if (pw_policy_load(&paths, ctl->services, &policy, &refusals) < 0)
                 return pw_ctl_no_memory();
         collect_refusals(&sentences, &refusals);
+        collect_doubts(&warnings, policy);
         snprintf(fine, sizeof fine, "%zu rules, all fine.", policy ? pw_policy_count(policy) : 0);
-        return print_findings(ctl, &sentences, fine);
+        return print_findings(ctl, &sentences, &warnings, fine);
 }
 
 /* ---- the dry run ---- */
@@ -280,7 +347,12 @@ static int print_ruling(const struct pw_ctl *ctl, const struct pw_policy *policy
                                                                              : PW_EXIT_FAILED;
 }
 
-static int dry_run(const struct pw_ctl *ctl)
+static void note_doubt(void *userdata, const char *sentence)
+{
+        pw_ctl_note(userdata, "%s", sentence);
+}
+
+static int dry_run(struct pw_ctl *ctl)
 {
         _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
         _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
@@ -296,12 +368,15 @@ static int dry_run(const struct pw_ctl *ctl)
         record->address = (struct pw_address){.family = AF_INET6}; /* `*` unless address= says */
         code = read_record(ctl, record);
         if (code == 0)
+                pw_doubt(record->owner->exe,
+                         record->owner->uid == UINT32_MAX ? record->owner->user : NULL, note_doubt,
+                         ctl);
+        if (code == 0)
                 code = pw_ctl_policy(ctl, &policy, &refusals);
         if (code != 0)
                 return code;
         if (!policy)
-                return pw_ctl_fail(PW_EXIT_FAILED, "%s",
-                                   refusals.n > 0 ? refusals.items[0] : "no rules");
+                return pw_ctl_rules_refused(&refusals);
         return print_ruling(ctl, policy, pw_policy_judge(policy, record, ctl->now_usec));
 }
 

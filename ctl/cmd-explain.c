@@ -22,7 +22,7 @@ struct facts {
         uint64_t unprivileged; /* the first port that anybody may open */
         struct pw_live live;
         struct pw_policy *policy;            /* NULL: there is none to judge by … */
-        const char *no_rules;                /* … why */
+        char no_rules[PW_REFUSAL_MAX + 64];  /* … why */
         struct pw_ruling rulings[PROTOCOLS]; /* of a listener that no rule names */
         char url[64];                        /* "" for what does not speak HTTP */
         bool url_sure;                       /* the port is registered for it */
@@ -119,12 +119,25 @@ static int judge_stranger(const struct pw_ctl *ctl, struct facts *facts, size_t 
         return 0;
 }
 
+static void say_no_rules(struct facts *facts, const struct pw_refusals *refusals)
+{
+        const char *refusal = refusals->n > 0 ? refusals->items[0] : "";
+
+        if (facts->policy)
+                snprintf(facts->no_rules, sizeof facts->no_rules, "there are none");
+        else if (refusal[0] == '\0' || pw_ctl_not_permitted(refusal))
+                snprintf(facts->no_rules, sizeof facts->no_rules, "they cannot be read from here");
+        else
+                snprintf(facts->no_rules, sizeof facts->no_rules,
+                         "refused, see portwatchctl check: %s", refusal);
+}
+
 static int judge(const struct pw_ctl *ctl, struct facts *facts)
 {
         _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
         int r, code = pw_ctl_policy(ctl, &facts->policy, &refusals);
 
-        facts->no_rules = facts->policy ? "there are none" : "they cannot be read from here";
+        say_no_rules(facts, &refusals);
         if (code != 0 || !facts->policy)
                 return code;
         if (pw_policy_count(facts->policy) == 0) {
@@ -234,6 +247,11 @@ static void print_url(const struct facts *facts)
                      facts->url_sure ? "" : "   (if a web server has it)");
 }
 
+static const char *verdict_text(enum pw_verdict verdict)
+{
+        return verdict == PW_UNJUDGED ? "not judged" : pw_verdict_name(verdict);
+}
+
 static void print_now(const struct facts *facts)
 {
         for (size_t i = 0; i < facts->live.records.n; i++) {
@@ -247,7 +265,7 @@ static void print_now(const struct facts *facts)
                 line(i == 0 ? "Now" : "", "%s %s  %s (%s)%s%s", pw_protocol_name(record->protocol),
                      endpoint, process ? process : "owner not visible",
                      owner->user ? owner->user : "-", facts->policy ? "  " : "",
-                     facts->policy ? pw_verdict_name(record->verdict) : "");
+                     facts->policy ? verdict_text(record->verdict) : "");
                 if (facts->policy && record->rule)
                         line("", "    by the rule at %s", record->rule);
         }
@@ -281,7 +299,7 @@ static void print_text(const struct pw_ctl *ctl, const struct facts *facts)
         print_now(facts);
         print_rules(facts);
         if (!ctl->quiet && facts->live.records.n > 0)
-                printf("\nHow to close it: portwatchctl show %u\n", facts->port);
+                printf("\nHow to close it: %s %u\n", pw_ctl_show_command(ctl), facts->port);
 }
 
 /* ---- for programs ---- */
@@ -311,7 +329,10 @@ static struct json_object *rulings_json(const struct facts *facts)
 
 static int print_json(const struct pw_ctl *ctl, const struct facts *facts)
 {
-        struct pw_column_context context = {ctl->now_usec, facts->policy != NULL};
+        struct pw_column_context context = {
+            .now_usec = ctl->now_usec,
+            .judged = facts->policy != NULL,
+        };
         struct json_object *object = pw_json_new(), *array = json_object_new_array();
         struct pw_ports ephemeral = facts->live.ephemeral;
 

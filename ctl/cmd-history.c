@@ -36,7 +36,7 @@ static int read_span(const struct pw_ctl *ctl, uint64_t *ret_since, uint64_t *re
         *ret_since = 0;
         *ret_until = PW_USEC_INFINITY;
         if (ctl->since)
-                code = pw_ctl_time(ctl, "--since", ctl->since, ret_since);
+                code = pw_ctl_past_time(ctl, "--since", ctl->since, ret_since);
         if (code == 0 && ctl->until)
                 code = pw_ctl_time(ctl, "--until", ctl->until, ret_until);
         if (code == 0 && *ret_since > *ret_until)
@@ -44,7 +44,8 @@ static int read_span(const struct pw_ctl *ctl, uint64_t *ret_since, uint64_t *re
         return code;
 }
 
-static int print(struct pw_ctl *ctl, struct pw_records *records, size_t limit)
+static int print(struct pw_ctl *ctl, struct pw_records *records, size_t limit, bool stale,
+                 uint64_t as_of_usec)
 {
         _cleanup_(pw_view_freep) struct pw_view *view = NULL;
         bool more = limit > 0 && records->n > limit;
@@ -57,12 +58,17 @@ static int print(struct pw_ctl *ctl, struct pw_records *records, size_t limit)
         if (code != 0)
                 return code;
         if (records->n == 0)
+                pw_ctl_note_words(ctl);
+        if (records->n == 0)
                 snprintf(footer, sizeof footer, "No history of that.");
         else if (more)
                 snprintf(footer, sizeof footer, "The newest %zu; more: -n all", records->n);
         else
-                snprintf(footer, sizeof footer, "%zu intervals.", records->n);
-        if (view->field(view, "more", json_object_new_boolean(more)) < 0)
+                snprintf(footer, sizeof footer, "%zu interval%s.", records->n,
+                         pw_plural(records->n));
+        if (view->field(view, "stale", json_object_new_boolean(stale)) < 0 ||
+            view->field(view, "as_of", pw_time_json(as_of_usec)) < 0 ||
+            view->field(view, "more", json_object_new_boolean(more)) < 0)
                 return pw_ctl_no_memory();
         return pw_ctl_print(view, "intervals", records, ctl->quiet ? NULL : footer);
 }
@@ -72,7 +78,8 @@ int pw_ctl_history(struct pw_ctl *ctl)
         _cleanup_(pw_filter_freep) struct pw_filter *filter = NULL;
         _cleanup_(pw_query_closep) struct pw_query *query = NULL;
         _cleanup_(pw_records_done) struct pw_records records = {0};
-        uint64_t since_usec, until_usec;
+        uint64_t since_usec, until_usec, as_of_usec = 0;
+        bool stale = false;
         size_t limit = 0;
         int code, r;
 
@@ -85,8 +92,13 @@ int pw_ctl_history(struct pw_ctl *ctl)
                 code = pw_ctl_query(ctl, &query);
         if (code != 0)
                 return code;
+        r = pw_listing_as_of(ctl, query, &stale, &as_of_usec);
+        /* What was open then must not have lasted until now. */
+        if (as_of_usec > 0 && stale)
+                ctl->now_usec = as_of_usec;
         /* One more than asked for tells whether there are more. */
-        r = pw_query_history(query, filter, since_usec, until_usec, limit ? limit + 1 : 0,
-                             &records);
-        return r < 0 ? pw_ctl_query_failed(r) : print(ctl, &records, limit);
+        if (r == 0)
+                r = pw_query_history(query, filter, since_usec, until_usec, limit ? limit + 1 : 0,
+                                     &records);
+        return r < 0 ? pw_ctl_query_failed(ctl, r) : print(ctl, &records, limit, stale, as_of_usec);
 }

@@ -19,10 +19,27 @@ static int print(struct pw_ctl *ctl, struct pw_records *records, bool stale, uin
         if (code != 0)
                 return code;
         pw_listing_footer(footer, sizeof footer, &listing);
+        if (listing.open == 0)
+                pw_ctl_note_words(ctl);
         if (view->field(view, "stale", json_object_new_boolean(stale)) < 0 ||
             view->field(view, "as_of", pw_time_json(as_of_usec)) < 0)
                 return pw_ctl_no_memory();
         return pw_ctl_print(view, "listeners", records, ctl->quiet ? NULL : footer);
+}
+
+/* Before the history begins, an empty list would say that nothing was open. 0 or an exit code. */
+static int check_known(const struct pw_ctl *ctl, struct pw_query *query, uint64_t at_usec)
+{
+        struct pw_query_info info;
+        char begins[PW_WHEN_MAX];
+        int r = pw_query_info(query, &info);
+
+        if (r < 0)
+                return pw_ctl_query_failed(ctl, r);
+        if (at_usec >= info.watching_since_usec)
+                return 0;
+        return pw_ctl_fail(PW_EXIT_CANNOT_JUDGE, "--at: not known: the history begins %s",
+                           pw_format_timestamp(begins, sizeof begins, info.watching_since_usec));
 }
 
 int pw_ctl_list(struct pw_ctl *ctl)
@@ -36,9 +53,11 @@ int pw_ctl_list(struct pw_ctl *ctl)
 
         code = pw_ctl_filter(ctl, 0, &filter);
         if (code == 0 && ctl->at)
-                code = pw_ctl_time(ctl, "--at", ctl->at, &at_usec);
+                code = pw_ctl_past_time(ctl, "--at", ctl->at, &at_usec);
         if (code == 0)
                 code = pw_ctl_query(ctl, &query);
+        if (code == 0 && ctl->at)
+                code = check_known(ctl, query, at_usec);
         if (code != 0)
                 return code;
         if (ctl->at)
@@ -51,6 +70,6 @@ int pw_ctl_list(struct pw_ctl *ctl)
         if (r == 0)
                 r = pw_query_open_at(query, filter, at_usec, &records);
         if (r < 0)
-                return pw_ctl_query_failed(r);
+                return pw_ctl_query_failed(ctl, r);
         return print(ctl, &records, stale, as_of_usec);
 }

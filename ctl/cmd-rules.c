@@ -10,6 +10,9 @@
 #include <json-c/json.h>
 
 #define HISTORY_LIMIT 10000 /* newest intervals asked whether a rule ever matched */
+#define RULE_INDENT 6       /* columns of HITS and the gap behind it */
+#define RULE_WIDTH_MIN 40   /* a narrower column would break too many rules */
+#define RULE_WIDTH_MAX 80   /* where there is no terminal, longer ones do not widen the column */
 
 struct use {
         size_t hits; /* listeners open now */
@@ -76,29 +79,90 @@ static char *describe(char *buffer, size_t size, const struct pw_policy *policy,
         else if (use->shadowed_by >= 0)
                 snprintf(buffer, size, "shadowed by %s",
                          pw_policy_rule(policy, (size_t)use->shadowed_by).place);
-        else if (!use->ever)
-                snprintf(buffer, size, "never matched");
+        else if (use->hits == 0)
+                snprintf(buffer, size, "no match now");
         return buffer;
+}
+
+/* A rule and its place share a line where the terminal has room for both, else the rule (broken
+ * between words) stands above its place: neither is ever cut. */
+struct layout {
+        unsigned terminal; /* 0: no limit */
+        size_t rule;       /* the column's width; longer rules stand above; 0: all do */
+};
+
+static struct layout make_layout(const struct pw_policy *policy, const struct use *uses)
+{
+        struct layout layout = {.terminal = pw_terminal_width(), .rule = strlen("RULE")};
+        size_t tail = strlen("PLACE"), room;
+        char note[PW_REFUSAL_MAX];
+
+        for (size_t i = 0; i < pw_policy_count(policy); i++) {
+                struct pw_rule_info rule = pw_policy_rule(policy, i);
+                size_t length = strlen(describe(note, sizeof note, policy, &uses[i]));
+
+                layout.rule = PW_MAX(layout.rule, pw_text_width(rule.text));
+                tail = PW_MAX(tail, pw_text_width(rule.place) + (length > 0 ? 2 + length : 0));
+        }
+        if (layout.terminal == 0) {
+                layout.rule = PW_MIN(layout.rule, (size_t)RULE_WIDTH_MAX);
+                return layout;
+        }
+        room =
+            layout.terminal > RULE_INDENT + 2 + tail ? layout.terminal - RULE_INDENT - 2 - tail : 0;
+        layout.rule = room < RULE_WIDTH_MIN && room < layout.rule ? 0 : PW_MIN(layout.rule, room);
+        return layout;
+}
+
+/* Breaks between words, where there is one in reach. */
+static void print_broken(const char *text, size_t width)
+{
+        while (strlen(text) > width) {
+                size_t length = width;
+
+                while (length > 0 && text[length] != ' ')
+                        length--;
+                if (length == 0)
+                        length = strcspn(text, " ");
+                printf("%.*s\n%*s", (int)length, text, text[length] ? RULE_INDENT : 0, "");
+                text += length + (text[length] == ' ');
+        }
+        fputs(text, stdout);
+}
+
+static void print_row(const struct pw_rule_info *rule, size_t hits, const char *note,
+                      const struct layout *layout)
+{
+        size_t used = pw_text_width(rule->text);
+
+        printf("%4zu  ", hits);
+        if (used <= layout->rule || layout->terminal == 0) {
+                printf("%s%*s  ", rule->text, (int)(used < layout->rule ? layout->rule - used : 0),
+                       "");
+        } else {
+                print_broken(rule->text,
+                             PW_MAX((size_t)layout->terminal, 2u * RULE_INDENT) - RULE_INDENT);
+                printf("\n%*s", RULE_INDENT, "");
+        }
+        printf("%s%s%s\n", rule->place, note[0] ? "  " : "", note);
 }
 
 static void print_text(struct pw_ctl *ctl, const struct pw_policy *policy, const struct use *uses)
 {
-        size_t n = pw_policy_count(policy), width = strlen("RULE");
+        struct layout layout = make_layout(policy, uses); /* before a pager stands in between */
+        size_t n = pw_policy_count(policy);
         char note[PW_REFUSAL_MAX];
 
         pw_pager_open(ctl);
-        for (size_t i = 0; i < n; i++)
-                width = PW_MAX(width, PW_MIN(pw_text_width(pw_policy_rule(policy, i).text), 80u));
-        if (!ctl->no_legend)
-                printf("HITS  %-*s  PLACE\n", (int)width, "RULE");
+        if (!ctl->no_legend && layout.rule > 0)
+                printf("HITS  %-*s  PLACE\n", (int)layout.rule, "RULE");
+        else if (!ctl->no_legend)
+                puts("HITS  RULE, PLACE");
         for (size_t i = 0; i < n; i++) {
                 struct pw_rule_info rule = pw_policy_rule(policy, i);
-                size_t used = pw_text_width(rule.text);
 
-                describe(note, sizeof note, policy, &uses[i]);
-                printf("%4zu  %s%*s  %s%s%s\n", uses[i].hits, rule.text,
-                       (int)(used < width ? width - used : 0), "", rule.place, note[0] ? "  " : "",
-                       note);
+                print_row(&rule, uses[i].hits, describe(note, sizeof note, policy, &uses[i]),
+                          &layout);
         }
         if (!ctl->no_legend && !ctl->quiet)
                 printf("%sFirst match wins; what no rule matches is unexpected.\n", n ? "\n" : "");
@@ -160,8 +224,7 @@ int pw_ctl_rules(struct pw_ctl *ctl)
         if (code != 0)
                 return code;
         if (!policy)
-                return pw_ctl_fail(PW_EXIT_FAILED, "%s",
-                                   refusals.n > 0 ? refusals.items[0] : "no rules");
+                return pw_ctl_rules_refused(&refusals);
         uses = calloc(pw_policy_count(policy) + 1, sizeof *uses);
         if (!uses)
                 return pw_ctl_no_memory();

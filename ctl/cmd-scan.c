@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* scan: the live answer. Verdicts are shown where there are rules and all of them may be read: with
- * a part of them missing, "unexpected" would be a guess. */
+ * a part of them missing, "unexpected" would be a guess. So it would be where the owner is hidden
+ * (PW_UNJUDGED). */
 
 #include "ctl/ctl.h"
 #include "ctl/listing.h"
@@ -45,6 +46,8 @@ static int print(struct pw_ctl *ctl, struct pw_live *live, bool judged, bool com
         if (code != 0)
                 return code;
         pw_listing_footer(footer, sizeof footer, &listing);
+        if (listing.open == 0)
+                pw_ctl_note_words(ctl);
         if (view->field(view, "complete", json_object_new_boolean(complete)) < 0 ||
             view->field(view, "owners_hidden", json_object_new_boolean(live->hidden)) < 0)
                 return pw_ctl_no_memory();

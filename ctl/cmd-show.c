@@ -19,6 +19,7 @@ struct answer {
         const char *word; /* as typed */
         int64_t alert_id; /* 0: a port was asked for */
         struct pw_records open, past, alerts;
+        struct pw_policy *policy; /* NULL where the rules cannot be read */
         bool stale, judged, colour;
 };
 
@@ -27,6 +28,7 @@ static void answer_done(struct answer *answer)
         pw_records_done(&answer->open);
         pw_records_done(&answer->past);
         pw_records_done(&answer->alerts);
+        pw_policy_free(answer->policy);
 }
 
 /* ---- the question ---- */
@@ -58,14 +60,15 @@ static int parse_alert(const char *word, int64_t *ret)
 }
 
 /* The alert's record, and a filter for the port that it is about. */
-static int ask_alert(struct pw_query *query, struct answer *answer, struct pw_filter **ret)
+static int ask_alert(const struct pw_ctl *ctl, struct pw_query *query, struct answer *answer,
+                     struct pw_filter **ret)
 {
         char port[32], error[256];
         const struct pw_record *record;
         int r = pw_query_alert(query, answer->alert_id, &answer->alerts);
 
         if (r < 0)
-                return pw_ctl_query_failed(r);
+                return pw_ctl_query_failed(ctl, r);
         if (answer->alerts.n == 0)
                 return pw_ctl_fail(PW_EXIT_NOTHING, "there is no alert %s", answer->word);
         record = answer->alerts.items[0];
@@ -97,7 +100,7 @@ static int ask_history(struct pw_ctl *ctl, struct pw_query *query, struct pw_fil
         if (r == 0 && answer->alert_id == 0)
                 r = pw_query_alerts(query, filter, false, &answer->alerts);
         if (r < 0)
-                return pw_ctl_query_failed(r);
+                return pw_ctl_query_failed(ctl, r);
         pw_ctl_keep(&answer->past, keep_closed, NULL);
         while (answer->past.n > PAST_LIMIT)
                 pw_record_unref(answer->past.items[--answer->past.n]);
@@ -107,20 +110,15 @@ static int ask_history(struct pw_ctl *ctl, struct pw_query *query, struct pw_fil
 
 static int ask_kernel(struct pw_ctl *ctl, struct pw_filter *filter, struct answer *answer)
 {
-        _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
-        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
         _cleanup_(pw_live_done) struct pw_live live = {0};
         struct pw_live_request request = {.services = ctl->services, .identify = true};
-        int code, r = pw_live_look(&request, &live);
+        int r = pw_live_look(&request, &live);
 
         if (r < 0)
                 return pw_ctl_fail(PW_EXIT_FAILED, "%s", live.error);
         pw_ctl_note(ctl, "no history here: this is what the kernel says now");
-        code = pw_ctl_policy(ctl, &policy, &refusals);
-        if (code != 0)
-                return code;
-        answer->judged = policy && pw_policy_count(policy) > 0;
-        if (answer->judged && pw_ctl_judge(ctl, policy, &live.records) < 0)
+        answer->judged = answer->policy && pw_policy_count(answer->policy) > 0;
+        if (answer->judged && pw_ctl_judge(ctl, answer->policy, &live.records) < 0)
                 return pw_ctl_no_memory();
         pw_ctl_keep(&live.records, pw_ctl_matches, filter);
         answer->open = live.records;
@@ -132,7 +130,11 @@ static int ask(struct pw_ctl *ctl, struct answer *answer)
 {
         _cleanup_(pw_query_closep) struct pw_query *query = NULL;
         _cleanup_(pw_filter_freep) struct pw_filter *filter = NULL;
-        int schema, code = 0;
+        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
+        int schema, code = pw_ctl_policy(ctl, &answer->policy, &refusals);
+
+        if (code != 0)
+                return code;
 
         if (answer->word[0] == '@')
                 code = parse_alert(answer->word, &answer->alert_id);
@@ -145,7 +147,7 @@ static int ask(struct pw_ctl *ctl, struct answer *answer)
         if (!query)
                 code = pw_ctl_query(ctl, &query);
         if (code == 0 && answer->alert_id != 0)
-                code = ask_alert(query, answer, &filter);
+                code = ask_alert(ctl, query, answer, &filter);
         return code == 0 ? ask_history(ctl, query, filter, answer) : code;
 }
 
@@ -202,6 +204,38 @@ static void print_owner(const struct pw_record *record)
                 line("sockets", "%u", record->sockets);
 }
 
+/* The rule at `place`, unless the file has changed since and something else stands there. */
+static bool find_rule(const struct pw_ctl *ctl, const struct answer *answer,
+                      const struct pw_record *record, struct pw_rule_info *ret)
+{
+        for (size_t i = 0; record->rule && answer->policy && i < pw_policy_count(answer->policy);
+             i++) {
+                *ret = pw_policy_rule(answer->policy, i);
+                if (strcmp(ret->place, record->rule) == 0)
+                        return pw_record_is_missing(record)
+                                   ? ret->require
+                                   : pw_policy_rule_matches(answer->policy, i, record,
+                                                            ctl->now_usec);
+        }
+        return false;
+}
+
+static void print_rule(const struct pw_ctl *ctl, const struct answer *answer,
+                       const struct pw_record *record)
+{
+        char until[PW_WHEN_MAX], span[PW_SPAN_MAX];
+        struct pw_rule_info rule;
+
+        line("rule", "%s", record->rule ? record->rule : "none matches");
+        if (!find_rule(ctl, answer, record, &rule))
+                return;
+        line("", "%s", rule.text);
+        if (rule.until_usec != PW_USEC_INFINITY && rule.until_usec > ctl->now_usec)
+                line("until", "%s (in %s)",
+                     pw_format_timestamp(until, sizeof until, rule.until_usec),
+                     pw_format_age(span, sizeof span, rule.until_usec - ctl->now_usec));
+}
+
 static void print_times(const struct pw_ctl *ctl, const struct pw_record *record)
 {
         char opened[PW_WHEN_MAX], closed[PW_WHEN_MAX], span[PW_SPAN_MAX];
@@ -254,13 +288,16 @@ static void print_head(const struct answer *answer, const struct pw_record *reco
                        const char *state)
 {
         char endpoint[PW_ADDRESS_PORT_MAX];
+        bool missing = pw_record_is_missing(record);
 
         pw_address_port_format(endpoint, sizeof endpoint, record->address_text, record->device,
                                record->port);
-        printf("%s%s %s%s%s%s  scope %s  %s\n", answer->colour ? "\033[1m" : "",
+        if (missing) /* at whatever address */
+                snprintf(endpoint, sizeof endpoint, "%u", record->port);
+        printf("%s%s %s%s%s%s%s%s  %s\n", answer->colour ? "\033[1m" : "",
                pw_protocol_name(record->protocol), endpoint, answer->colour ? "\033[0m" : "",
                record->service ? "  " : "", record->service ? record->service : "",
-               pw_scope_name(record->scope), state);
+               missing ? "" : "  scope ", missing ? "" : pw_scope_name(record->scope), state);
 }
 
 static void print_listener(const struct pw_ctl *ctl, const struct answer *answer,
@@ -274,7 +311,7 @@ static void print_listener(const struct pw_ctl *ctl, const struct answer *answer
         print_owner(record);
         print_times(ctl, record);
         if (answer->judged)
-                line("rule", "%s", record->rule ? record->rule : "none matches");
+                print_rule(ctl, answer, record);
         if (alert)
                 print_alert(alert);
         if (!answer->judged || bad) {
@@ -287,7 +324,37 @@ static void print_listener(const struct pw_ctl *ctl, const struct answer *answer
         print_advice(&advice);
 }
 
-/* An alert whose listener is closed, or that is about a port which should be open. */
+/* A port that should be open: who had it, as far as anybody knows, is who should have it. */
+static void print_missing(const struct pw_ctl *ctl, const struct answer *answer,
+                          const struct pw_record *alert)
+{
+        const struct pw_record *last = answer->past.n > 0 ? answer->past.items[0] : NULL;
+        char when[PW_WHEN_MAX], span[PW_SPAN_MAX];
+        struct pw_advice advice;
+
+        print_head(answer, alert, alert->resolved_usec ? "was missing" : "missing");
+        print_rule(ctl, answer, alert);
+        if (!alert->resolved_usec && alert->raised_usec <= ctl->now_usec)
+                line("missing", "since %s (%s)",
+                     pw_format_timestamp(when, sizeof when, alert->raised_usec),
+                     pw_format_age(span, sizeof span, ctl->now_usec - alert->raised_usec));
+        print_alert(alert);
+        if (!last) {
+                line("last had by", "nobody that was seen");
+                return;
+        }
+        line("last had by", "%s (user %s%s%s), until %s",
+             pw_record_process(last) ? pw_record_process(last) : "an unknown process",
+             last->owner->user ? last->owner->user : "-", last->owner->unit ? ", unit " : "",
+             last->owner->unit ? last->owner->unit : "",
+             pw_format_timestamp(when, sizeof when, last->closed_usec));
+        if (alert->resolved_usec)
+                return;
+        pw_advice_start(last, &advice);
+        print_advice(&advice);
+}
+
+/* An alert whose listener is closed. */
 static void print_closed_alert(const struct pw_ctl *ctl, const struct answer *answer,
                                const struct pw_record *alert)
 {
@@ -329,12 +396,19 @@ static void print_text(struct pw_ctl *ctl, struct answer *answer)
                 print_listener(ctl, answer, record);
                 shown = shown || (alert && !strcmp(alert->listener_id, record->listener_id));
         }
-        if (alert && !shown) {
+        if (alert && !shown && !pw_record_is_missing(alert)) {
                 if (answer->open.n > 0)
                         putchar('\n');
                 print_closed_alert(ctl, answer, alert);
         }
-        if (answer->past.n > 0 && (answer->open.n > 0 || alert))
+        for (size_t i = 0; i < answer->alerts.n; i++) {
+                if (!pw_record_is_missing(answer->alerts.items[i]))
+                        continue;
+                if (answer->open.n > 0 || i > 0)
+                        putchar('\n');
+                print_missing(ctl, answer, answer->alerts.items[i]);
+        }
+        if (answer->past.n > 0 && (answer->open.n > 0 || answer->alerts.n > 0))
                 putchar('\n');
         print_past(answer, ctl->now_usec);
 }
@@ -412,6 +486,13 @@ int pw_ctl_show(struct pw_ctl *ctl)
                 print_text(ctl, &answer);
         if (code != 0 || answer.open.n > 0 || answer.alert_id != 0)
                 return code;
+        for (size_t i = 0; i < answer.alerts.n; i++)
+                if (pw_record_is_missing(answer.alerts.items[i]))
+                        return pw_ctl_fail(PW_EXIT_NOTHING,
+                                           "nothing has %s open, and a rule requires it: alert "
+                                           "@%lld",
+                                           answer.word,
+                                           (long long)answer.alerts.items[i]->alert_id);
         return pw_ctl_fail(PW_EXIT_NOTHING, "nothing has %s open%s", answer.word,
                            answer.past.n > 0 ? " now" : "");
 }

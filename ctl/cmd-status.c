@@ -27,19 +27,20 @@ static char *format_ago(char *buffer, size_t size, uint64_t then_usec, uint64_t 
         return buffer;
 }
 
-static void print_polls(const struct pw_status *status, uint64_t now_usec)
+static void print_polls(const struct pw_ctl *ctl, const struct pw_status *status)
 {
+        const char *micro = ctl->ascii ? "us" : "µs";
         char interval[PW_SPAN_MAX], ago[PW_SPAN_MAX + 8];
 
         printf("Engine    %s, every %s\n", status->engine,
                pw_format_span(interval, sizeof interval, status->interval_usec));
         printf("Last look %s; %llu looks, %llu of them unchanged, %llu incomplete\n",
-               format_ago(ago, sizeof ago, status->last_poll_usec, now_usec),
+               format_ago(ago, sizeof ago, status->last_poll_usec, ctl->now_usec),
                (unsigned long long)status->polls, (unsigned long long)status->unchanged_polls,
                (unsigned long long)status->incomplete_polls);
-        printf("Cost      %.0f µs CPU a look, %.1f µs an unchanged one\n",
-               per(status->poll_cpu_usec, status->polls),
-               per(status->unchanged_cpu_nsec, status->unchanged_polls) / 1000.0);
+        printf("Cost      %.0f %s CPU a look, %.1f %s an unchanged one\n",
+               per(status->poll_cpu_usec, status->polls), micro,
+               per(status->unchanged_cpu_nsec, status->unchanged_polls) / 1000.0, micro);
 }
 
 static void print_store(const struct pw_status *status)
@@ -70,6 +71,11 @@ static void print_losses(const struct pw_status *status)
         }
 }
 
+static void print_next_steps(void)
+{
+        printf("Start it  %s\nIts log   %s\n", pw_ctl_start_command(), pw_ctl_log_command());
+}
+
 static void print_text(const struct pw_ctl *ctl, const struct pw_status *status, bool alive)
 {
         char age[PW_SPAN_MAX + 8], rss[PW_SIZE_MAX];
@@ -82,12 +88,19 @@ static void print_text(const struct pw_ctl *ctl, const struct pw_status *status,
         else
                 printf("portwatchd %s is not running; last sign %s\n", status->version,
                        format_ago(age, sizeof age, status->written_usec, ctl->now_usec));
-        printf("Open      %llu listeners on %llu sockets, %llu unexpected, %llu open alerts\n",
-               (unsigned long long)status->listeners, (unsigned long long)status->sockets,
-               (unsigned long long)status->unexpected, (unsigned long long)status->alerts_open);
-        print_polls(status, ctl->now_usec);
+        if (!alive)
+                print_next_steps();
+        else if (pw_ctl_daemon_is_silent(ctl, status))
+                printf("Hangs     or its looks fail; its log: %s\n", pw_ctl_log_command());
+        printf("Open      %llu listener%s on %llu socket%s, %llu unexpected, %llu open alert%s\n",
+               (unsigned long long)status->listeners, pw_plural(status->listeners),
+               (unsigned long long)status->sockets, pw_plural(status->sockets),
+               (unsigned long long)status->unexpected, (unsigned long long)status->alerts_open,
+               pw_plural(status->alerts_open));
+        print_polls(ctl, status);
         if (status->rules_error[0])
-                printf("Rules     %llu from before in force: %s\n",
+                printf("Rules     %llu in force, new ones refused: %s\n          see portwatchctl "
+                       "check\n",
                        (unsigned long long)status->rules, status->rules_error);
         else
                 printf("Rules     %llu\n", (unsigned long long)status->rules);
@@ -195,8 +208,10 @@ int pw_ctl_status(struct pw_ctl *ctl)
         if (ctl->json != PW_JSON_OFF)
                 code = print_json(ctl, &status, alive);
         else if (r == -ENOENT)
-                printf("portwatchd has never run here. Start it: systemctl start portwatchd\n");
+                printf("portwatchd has never run here. Start it: %s\n", pw_ctl_start_command());
         else
                 print_text(ctl, &status, alive);
-        return code != 0 ? code : alive ? PW_EXIT_DONE : PW_EXIT_FAILED;
+        if (code != 0)
+                return code;
+        return alive && !pw_ctl_daemon_is_silent(ctl, &status) ? PW_EXIT_DONE : PW_EXIT_FAILED;
 }

@@ -10,8 +10,6 @@
 
 #include <json-c/json.h>
 
-#define PATIENCE_USEC (90 * PW_USEC_PER_SEC) /* three of the longest intervals */
-
 /* Why nothing can be judged, or NULL. */
 static const char *find_obstacle(const struct pw_ctl *ctl, char *buffer, size_t size)
 {
@@ -21,11 +19,11 @@ static const char *find_obstacle(const struct pw_ctl *ctl, char *buffer, size_t 
 
         if (!pw_ctl_daemon(ctl, &status))
                 return "portwatchd is not running";
+        pw_ctl_note_refused(ctl, &status);
         if (status.last_poll_usec == 0)
                 return "portwatchd has not completed a look yet";
-        since = ctl->now_usec > status.last_poll_usec ? ctl->now_usec - status.last_poll_usec : 0;
-        /* The status is rewritten once a minute while nothing changes. */
-        if (since > PATIENCE_USEC + 3 * status.interval_usec) {
+        if (pw_ctl_daemon_is_silent(ctl, &status)) {
+                since = ctl->now_usec - status.last_poll_usec;
                 snprintf(buffer, size, "the last complete look is %s old",
                          pw_format_age(age, sizeof age, since));
                 return buffer;
@@ -122,7 +120,7 @@ int pw_ctl_verify(struct pw_ctl *ctl)
         if (r == 0)
                 r = pw_query_alerts(query, filter, false, &missing);
         if (r < 0) {
-                pw_ctl_query_failed(r);
+                pw_ctl_query_failed(ctl, r);
                 return PW_EXIT_CANNOT_JUDGE;
         }
         pw_ctl_keep(&missing, keep_missing, NULL);

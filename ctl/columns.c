@@ -4,6 +4,7 @@
 
 #include "ctl/columns.h"
 
+#include <portwatch/iana.h>
 #include <portwatch/text.h>
 
 #include <strings.h>
@@ -86,7 +87,12 @@ GETTER(get_scope)
 
 GETTER(get_service)
 {
-        set_text(value, record->service);
+        const char *service = record->service;
+
+        /* What comes from the history has IANA's names only. */
+        if (!service && context->services)
+                service = pw_services_name(context->services, record->protocol, record->port);
+        set_text(value, service);
 }
 
 GETTER(get_netns)
@@ -102,8 +108,9 @@ GETTER(get_process)
         char sockets[16] = "";
 
         if (record->sockets > 1)
-                snprintf(sockets, sizeof sockets, " ×%u", record->sockets);
-        if (!process && user)
+                snprintf(sockets, sizeof sockets, context->ascii ? " x%u" : " ×%u",
+                         record->sockets);
+        if (!process && user && !pw_record_is_missing(record))
                 snprintf(value->buffer, sizeof value->buffer, "- (%.64s)%s", user, sockets);
         else
                 snprintf(value->buffer, sizeof value->buffer, "%.128s%s", process ? process : "-",
@@ -133,12 +140,13 @@ GETTER(get_cmdline)
 
 GETTER(get_uid)
 {
-        set_number(value, PW_VALUE_NUMBER, record->owner->uid);
+        if (!pw_record_is_missing(record))
+                set_number(value, PW_VALUE_NUMBER, record->owner->uid);
 }
 
 GETTER(get_user)
 {
-        set_text(value, record->owner->user);
+        set_text(value, pw_record_is_missing(record) ? NULL : record->owner->user);
 }
 
 GETTER(get_unit)
@@ -174,7 +182,8 @@ GETTER(get_sockets)
 
 GETTER(get_verdict)
 {
-        set_text(value, context->judged ? pw_verdict_name(record->verdict) : NULL);
+        if (context->judged && !pw_record_is_missing(record))
+                set_nonempty(value, pw_verdict_name(record->verdict));
 }
 
 GETTER(get_rule)
@@ -292,8 +301,8 @@ const struct pw_column pw_columns[] = {
     {"range", "RANGE", .json = true, .drop = 9, .get = get_range},
     {"ephemeral", "EPHEMERAL", .json = true, .get = get_ephemeral},
     {"service", "SERVICE", .json = true, .drop = 3, .shrink = 8, .get = get_service},
-    {"netns", "NETNS", .json = true, .often_none = true, .shrink = 8, .get = get_netns},
-    {"process", "PROCESS", .shrink = 10, .get = get_process},
+    {"netns", "NETNS", .json = true, .often_none = true, .drop = 2, .shrink = 8, .get = get_netns},
+    {"process", "PROCESS", .drop = 1, .shrink = 10, .get = get_process},
     {"comm", "COMM", .json = true, .shrink = 10, .get = get_comm},
     {"pids", "PIDS", .json = true, .shrink = 8, .get = get_pids},
     {"exe", "EXE", .json = true, .shrink = 16, .get = get_exe},
@@ -321,9 +330,10 @@ const struct pw_column pw_columns[] = {
     {"alert_id", "ALERT-ID", .json = true, .right = true, .get = get_alert_id},
     {"reason", "REASON", .json = true, .get = get_reason},
     {"reasons", "REASONS", .json = true, .shrink = 12, .get = get_reasons},
-    {"raised", "RAISED", .json = true, .right = true, .get = get_raised},
+    {"raised", "RAISED", .json = true, .right = true, .drop = 3, .get = get_raised},
     {"delivered", "DELIVERED", .json = true, .right = true, .get = get_delivered},
-    {"resolved", "RESOLVED", .json = true, .right = true, .often_none = true, .get = get_resolved},
+    {"resolved", "RESOLVED", .json = true, .right = true, .often_none = true, .drop = 4,
+     .get = get_resolved},
     {"count", "COUNT", .json = true, .right = true, .drop = 6, .get = get_count},
 };
 const size_t pw_columns_count = PW_ELEMENTS(pw_columns);
@@ -398,7 +408,7 @@ char *pw_format_age(char *buffer, size_t size, uint64_t usec)
         return pw_format_span(buffer, size, usec / unit * unit);
 }
 
-static const char *pids_text(struct pw_value *value, const struct pw_owner *owner)
+static const char *pids_text(struct pw_value *value, const struct pw_owner *owner, bool ascii)
 {
         size_t used = 0;
 
@@ -406,7 +416,7 @@ static const char *pids_text(struct pw_value *value, const struct pw_owner *owne
                 used += (size_t)snprintf(value->buffer + used, sizeof value->buffer - used, "%s%d",
                                          i ? "," : "", (int)owner->pids[i]);
         if (owner->n_holders > owner->n_pids)
-                snprintf(value->buffer + used, sizeof value->buffer - used, ",…");
+                snprintf(value->buffer + used, sizeof value->buffer - used, ascii ? ",~" : ",…");
         return value->buffer[0] ? value->buffer : "-";
 }
 
@@ -431,7 +441,7 @@ const char *pw_value_text(struct pw_value *value, const struct pw_record *record
         case PW_VALUE_SPAN:
                 return pw_format_age(value->buffer, sizeof value->buffer, value->number);
         case PW_VALUE_PIDS:
-                return pids_text(value, record->owner);
+                return pids_text(value, record->owner, context->ascii);
         }
         return "-";
 }

@@ -6,10 +6,14 @@
 
 #include <portwatch/record.h>
 
+struct pw_services;
+
 /* What a view must know beside the record. */
 struct pw_column_context {
         uint64_t now_usec;
         bool judged; /* the records carry verdicts; else a verdict is not known */
+        bool ascii;  /* tables: no signs beyond ASCII of our own */
+        const struct pw_services *services; /* names beyond IANA's; NULL */
 };
 
 enum pw_value_kind {
@@ -32,7 +36,8 @@ struct pw_value {
         char buffer[PW_VALUE_MAX]; /* for text that is made up */
 };
 
-/* Columns that are dropped before anything else is done to make a table fit: they are an extra. */
+/* Columns that are dropped before anything else is done to make a table fit: they are an extra, that
+ * narrow terminals never show. */
 #define PW_DROP_EXTRA 7
 
 struct pw_column {

@@ -57,7 +57,7 @@ static void help_verb(const struct pw_verb *verb)
         printf("portwatchctl %s %s\n\n%s.\n\nExamples:\n", verb->name, verb->words, verb->summary);
         for (const char *line = verb->examples; *line; line = strchr(line, '\n') + 1)
                 printf("  %.*s\n", (int)strcspn(line, "\n"), line);
-        if (strcmp(verb->words, "[FILTER…]") == 0)
+        if (strcmp(verb->words, "[FILTER...]") == 0)
                 help_filters();
         if (verb->options & PW_OPTION_COLUMNS) {
                 printf("\nColumns for -o:");
@@ -78,7 +78,7 @@ void pw_ctl_help(const struct pw_verb *verb)
                 help_verb(verb);
                 return;
         }
-        puts("portwatchctl [OPTIONS] [VERB] [WORDS…]\n\n"
+        puts("portwatchctl [OPTIONS] [VERB] [WORDS...]\n\n"
              "Which ports are open on this host, who opened them, and whether they should be.\n");
         for (size_t i = 0; i < pw_verbs_count; i++)
                 printf("  %-10s  %s\n", pw_verbs[i].name, pw_verbs[i].summary);
@@ -90,12 +90,15 @@ void pw_ctl_help(const struct pw_verb *verb)
 
 /* ---- frame ---- */
 
-/* Widths and the signs ×, … need UTF-8; numbers and messages are never translated. */
-static void set_locale(void)
+/* Widths need UTF-8, which names may have; numbers and messages are never translated. Returns
+ * whether the user's own locale has it. */
+static bool set_locale(void)
 {
         setlocale(LC_CTYPE, "");
-        if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
-                setlocale(LC_CTYPE, "C.UTF-8");
+        if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0)
+                return true;
+        setlocale(LC_CTYPE, "C.UTF-8");
+        return false;
 }
 
 /* Before anything is looked up, so that a mistake costs nothing. */
@@ -125,10 +128,9 @@ static int prepare(struct pw_ctl *ctl)
 
 int pw_ctl_main(int argc, char **argv)
 {
-        struct pw_ctl ctl = {0};
+        struct pw_ctl ctl = {.ascii = !set_locale()};
         int code, r;
 
-        set_locale();
         code = pw_ctl_parse(&ctl, argc, argv);
         if (code < 0) {
                 code = check_columns(&ctl);

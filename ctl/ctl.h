@@ -51,6 +51,7 @@ struct pw_ctl {
         char baseline[PATH_MAX];
         uint64_t now_usec;
         struct pw_services *services; /* NULL where /etc/services cannot be read */
+        bool ascii;                   /* the locale's characters are not UTF-8 */
 };
 
 /* The whole program: parses, runs the verb, returns the exit code. */
@@ -87,19 +88,43 @@ int pw_ctl_fail(int code, const char *format, ...) _printf_(2, 3);
 void pw_ctl_note(const struct pw_ctl *ctl, const char *format, ...) _printf_(2, 3);
 int pw_ctl_no_memory(void);
 
+/* The ending of a word that counts `n` things. */
+static inline const char *pw_plural(uint64_t n)
+{
+        return n == 1 ? "" : "s";
+}
+
 /* A filter of the words from `first` on. 0 or an exit code. */
 int pw_ctl_filter(const struct pw_ctl *ctl, size_t first, struct pw_filter **ret);
 
-/* A point in time as typed after `option`. 0 or an exit code. */
+/* Where nothing matched: says which of the words hardly can (a unit without its type, a user whom
+ * this host does not know). */
+void pw_ctl_note_words(const struct pw_ctl *ctl);
+
+/* A point in time as typed after `option`. 0 or an exit code. The
+ * second refuses one that has not come yet. */
 int pw_ctl_time(const struct pw_ctl *ctl, const char *option, const char *text, uint64_t *ret);
+int pw_ctl_past_time(const struct pw_ctl *ctl, const char *option, const char *text, uint64_t *ret);
 
 /* Opens the history; says what to do where that fails. 0 or an exit code. */
 int pw_ctl_query(const struct pw_ctl *ctl, struct pw_query **ret);
 /* Says why a question to the history failed; returns the exit code. */
-int pw_ctl_query_failed(int error);
+int pw_ctl_query_failed(const struct pw_ctl *ctl, int error);
 
 /* Whether the daemon lives; reads what it left (cleared where there is nothing). */
 bool pw_ctl_daemon(const struct pw_ctl *ctl, struct pw_status *ret);
+
+/* Whether a living daemon has completed no look for longer than it can take: it hangs, or its looks
+ * fail. */
+bool pw_ctl_daemon_is_silent(const struct pw_ctl *ctl, const struct pw_status *status);
+/* Says that the daemon refused rules, where it did. */
+void pw_ctl_note_refused(const struct pw_ctl *ctl, const struct pw_status *status);
+
+/* The command that starts the daemon on this host, and the one that shows its log. */
+const char *pw_ctl_start_command(void);
+const char *pw_ctl_log_command(void);
+/* `portwatchctl show`, with sudo in front where this user may not read the history. */
+const char *pw_ctl_show_command(const struct pw_ctl *ctl);
 
 /* The rules in force. `*ret` is NULL where they cannot be read, and `refusals` says why. 0 or an
  * exit code. */
@@ -108,8 +133,11 @@ int pw_ctl_policy(const struct pw_ctl *ctl, struct pw_policy **ret, struct pw_re
 
 /* Whether a refusal says that a file may not be read: nobody's mistake, and worth a sudo. */
 bool pw_ctl_not_permitted(const char *refusal);
+/* Says why there are no rules to work with, and what to do; returns the exit code. */
+int pw_ctl_rules_refused(const struct pw_refusals *refusals);
 
-/* Judges every record. 0 or -ENOMEM. */
+/* Judges every record; PW_UNJUDGED where it would be unexpected, and the owner could not be seen. 0
+ * or -ENOMEM. */
 int pw_ctl_judge(const struct pw_ctl *ctl, const struct pw_policy *policy,
                  struct pw_records *records);
 

@@ -11,15 +11,15 @@
 
 const struct pw_verb pw_verbs[] = {
     {"list", pw_ctl_list, PW_OPTION_ALL | PW_OPTION_UNEXPECTED | PW_OPTION_AT | PW_OPTION_COLUMNS,
-     0, SIZE_MAX, "[FILTER…]", "What is open now",
-     "portwatchctl list tcp scope=any    TCP ports that any host may reach\n"
+     0, SIZE_MAX, "[FILTER...]", "What is open now",
+     "portwatchctl list tcp scope=any    TCP ports open on all addresses\n"
      "portwatchctl list --unexpected     what no rule expects\n"
      "portwatchctl list --at yesterday   what was open then\n"},
-    {"history", pw_ctl_history, PW_OPTION_SPAN | PW_OPTION_COLUMNS, 0, SIZE_MAX, "[FILTER…]",
+    {"history", pw_ctl_history, PW_OPTION_SPAN | PW_OPTION_COLUMNS, 0, SIZE_MAX, "[FILTER...]",
      "What was open, newest first",
      "portwatchctl history 8080 --since -2d   who had the port in two days\n"
      "portwatchctl history user=dev -n 20     the last 20 of a user\n"},
-    {"alerts", pw_ctl_alerts, PW_OPTION_ALL | PW_OPTION_COLUMNS, 0, SIZE_MAX, "[FILTER…]",
+    {"alerts", pw_ctl_alerts, PW_OPTION_ALL | PW_OPTION_COLUMNS, 0, SIZE_MAX, "[FILTER...]",
      "Alerts that are open",
      "portwatchctl alerts --all               resolved ones, too\n"
      "portwatchctl alerts reason=suspicious   only those\n"},
@@ -31,31 +31,32 @@ const struct pw_verb pw_verbs[] = {
      "portwatchctl explain 443      by number\n"
      "portwatchctl explain domain   by name\n"},
     {"scan", pw_ctl_scan, PW_OPTION_ALL | PW_OPTION_UNEXPECTED | PW_OPTION_LIVE | PW_OPTION_COLUMNS,
-     0, SIZE_MAX, "[FILTER…]", "What is open now, asked of the kernel: needs no daemon",
+     0, SIZE_MAX, "[FILTER...]", "What is open now, asked of the kernel: needs no daemon",
      "portwatchctl scan tcp                TCP listeners\n"
      "portwatchctl scan --sockets          each socket by itself\n"
      "portwatchctl scan --replay=FILE      a recording, also one of ss -D\n"},
-    {"allow", pw_ctl_add_rule, PW_OPTION_FOR, 1, SIZE_MAX, "RULE…|@ALERT", "Expect a port",
+    {"allow", pw_ctl_add_rule, PW_OPTION_FOR, 1, SIZE_MAX, "RULE...|@ALERT", "Expect a port",
      "portwatchctl allow @17                               what alert 17 is about\n"
      "portwatchctl allow tcp 8080 user=dev --for 8h        until this evening\n"
      "portwatchctl allow tcp 80,443 exe=/usr/sbin/nginx    two ports of one program\n"},
-    {"deny", pw_ctl_add_rule, PW_OPTION_FOR, 1, SIZE_MAX, "RULE…|@ALERT",
+    {"deny", pw_ctl_add_rule, PW_OPTION_FOR, 1, SIZE_MAX, "RULE...|@ALERT",
      "Alert at error level when a port is open", "portwatchctl deny tcp 23     no telnet here\n"},
-    {"require", pw_ctl_add_rule, PW_OPTION_FOR, 1, SIZE_MAX, "RULE…|@ALERT",
+    {"require", pw_ctl_add_rule, PW_OPTION_FOR, 1, SIZE_MAX, "RULE...|@ALERT",
      "Expect a port, and alert when it is not open",
      "portwatchctl require tcp 5432 user=postgres grace=30s   the database must be up\n"},
     {"baseline", pw_ctl_baseline, 0, 0, 0, "", "Print rules for what is open now",
-     "portwatchctl baseline > /etc/portwatch/rules.d/20-mine.rules   to edit\n"},
+     "portwatchctl baseline > mine.rules   to edit, check, and put into /etc/portwatch/rules.d\n"},
     {"rules", pw_ctl_rules, 0, 0, 0, "", "The rules in effective order, and what each matches",
      "portwatchctl rules\n"},
-    {"check", pw_ctl_check, 0, 0, SIZE_MAX, "[FILE]|PORT [KEY=VALUE…]",
+    {"check", pw_ctl_check, 0, 0, SIZE_MAX, "[FILE]|PORT [KEY=VALUE...]",
      "Verify rules and settings; or ask which rule would decide",
      "portwatchctl check                         all that is installed\n"
      "portwatchctl check new.rules               a file before it is put in place\n"
      "portwatchctl check tcp/8080 user=dev       what would be said of this\n"},
-    {"verify", pw_ctl_verify, PW_OPTION_COLUMNS, 0, SIZE_MAX, "[FILTER…]",
+    {"verify", pw_ctl_verify, PW_OPTION_COLUMNS, 0, SIZE_MAX, "[FILTER...]",
      "For scripts: 0 nothing unexpected is open, 1 a list, 5 cannot judge",
-     "portwatchctl verify -q || mail -s ports root\n"},
+     "portwatchctl verify   the list, and exit status 1 if there is one\n"
+     "report=$(portwatchctl verify 2>&1) || echo \"$report\" | mail -s ports root   from cron\n"},
     {"status", pw_ctl_status, 0, 0, 0, "", "Is the daemon alive, what it costs, what it cannot see",
      "portwatchctl status --json=pretty\n"},
 };
@@ -68,7 +69,7 @@ static const struct pw_verb complete_verb = {
     0,
     1,
     SIZE_MAX,
-    "-- WORD…",
+    "-- WORD...",
     "For shells: what the last word may become",
     "portwatchctl complete -- list --un   one candidate a line, a tab, what it is\n"};
 
@@ -84,7 +85,7 @@ const struct pw_option pw_options[] = {
     {"lines", 'n', PW_OPTION_TEXT, FIELD(count), PW_OPTION_SPAN, "N|all",
      "So many at most (1000 by default)"},
     {"for", 0, PW_OPTION_TEXT, FIELD(lasting), PW_OPTION_FOR, "SPAN",
-     "The rule ends after 8h, 30d…"},
+     "The rule ends after 8h, 30d and so on"},
     {"sockets", 0, PW_OPTION_FLAG, FIELD(sockets), PW_OPTION_LIVE, NULL,
      "Each socket by itself, not merged into listeners"},
     {"record", 0, PW_OPTION_TEXT, FIELD(record), PW_OPTION_LIVE, "FILE",
@@ -188,8 +189,11 @@ static int refuse_option(int kind, char **argv)
         if (optopt == 0)
                 return pw_ctl_fail(PW_EXIT_USAGE, "'%s' is not an option; see portwatchctl --help",
                                    word);
+        if (optopt == 'V')
+                return pw_ctl_fail(PW_EXIT_USAGE,
+                                   "'-V' is not an option; did you mean: portwatchctl --version");
         if (optopt >= '0' && optopt <= '9')
-                return pw_ctl_fail(PW_EXIT_USAGE, "'-%c…' is not a port; expected 1 to 65535",
+                return pw_ctl_fail(PW_EXIT_USAGE, "'-%c...' is not a port; expected 1 to 65535",
                                    optopt);
         return pw_ctl_fail(PW_EXIT_USAGE, "'-%c' is not an option; see portwatchctl --help",
                            optopt);
@@ -205,16 +209,26 @@ static int check_options(const struct pw_ctl *ctl, const bool *given)
         return -1;
 }
 
+/* What `show` takes: an alert, or something with digits that is no range and no list. */
+static bool is_one_port(const char *word)
+{
+        return word[0] == '@' || (strpbrk(word, "0123456789/") && !strpbrk(word, "-,="));
+}
+
 /* What somebody meant who typed a word that is no verb. */
 static int refuse_verb(const char *word)
 {
         const struct pw_verb *nearest = pw_verb_nearest(word);
 
-        if (word[0] == ':' || word[0] == '@' || (word[0] >= '0' && word[0] <= '9') ||
-            strncmp(word, "tcp", 3) == 0 || strncmp(word, "udp", 3) == 0)
+        if (strcmp(word, "help") == 0 || strcmp(word, "version") == 0)
                 return pw_ctl_fail(PW_EXIT_USAGE,
-                                   "'%s' is not a verb; did you mean: portwatchctl show %s", word,
+                                   "'%s' is not a verb; did you mean: portwatchctl --%s", word,
                                    word);
+        if (word[0] == ':' || word[0] == '@' || (word[0] >= '0' && word[0] <= '9') ||
+            strncmp(word, "tcp", 3) == 0 || strncmp(word, "udp", 3) == 0 || strchr(word, '='))
+                return pw_ctl_fail(PW_EXIT_USAGE,
+                                   "'%s' is not a verb; did you mean: portwatchctl %s %s", word,
+                                   is_one_port(word) ? "show" : "list", word);
         if (nearest)
                 return pw_ctl_fail(PW_EXIT_USAGE,
                                    "'%s' is not a verb; did you mean: portwatchctl %s", word,

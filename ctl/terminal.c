@@ -8,12 +8,13 @@
 #include <portwatch/text.h>
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static pid_t pager;
+/* The terminal, while standard output is kept for the pager in a file of memory; else negative. */
+static int real_stdout = -EBADF;
 
 bool pw_terminal_colour(void)
 {
@@ -70,7 +71,7 @@ static const char *pager_command(void)
         return "less";
 }
 
-/* In the child: becomes the pager, or, where there is none, a plain copier. */
+/* In the child: becomes the pager, or, where there is no shell, a plain copier. */
 static void run_pager(const char *command)
 {
         setenv("LESS", "FRSXMK", 0);
@@ -83,45 +84,84 @@ static void run_pager(const char *command)
         _exit(127);
 }
 
+static bool wants_pager(const struct pw_ctl *ctl, const char *command)
+{
+        const char *term = getenv("TERM");
+
+        if (ctl->no_pager || !isatty(STDOUT_FILENO) || command[0] == '\0' ||
+            strcmp(command, "cat") == 0 || (term && strcmp(term, "dumb") == 0))
+                return false;
+        return strcmp(command, "less") != 0 || access("/usr/bin/less", X_OK) == 0 ||
+               access("/bin/less", X_OK) == 0;
+}
+
+static void forget_stdout(void)
+{
+        close(real_stdout);
+        real_stdout = -EBADF;
+}
+
 void pw_pager_open(const struct pw_ctl *ctl)
 {
-        const char *command = pager_command();
-        int fds[2];
+        _cleanup_(pw_closep) int memory = -EBADF;
 
-        if (pager > 0 || ctl->no_pager || !isatty(STDOUT_FILENO) || command[0] == '\0' ||
-            strcmp(command, "cat") == 0)
+        if (real_stdout >= 0 || !wants_pager(ctl, pager_command()))
                 return;
-        if (strcmp(command, "less") == 0 && access("/usr/bin/less", X_OK) < 0 &&
-            access("/bin/less", X_OK) < 0)
-                return;
-        if (pipe2(fds, O_CLOEXEC) < 0)
+        memory = memfd_create("output", MFD_CLOEXEC);
+        if (memory < 0)
                 return;
         fflush(stdout);
+        real_stdout = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+        if (real_stdout >= 0 && dup2(memory, STDOUT_FILENO) < 0)
+                forget_stdout();
+}
+
+/* Copies what is left of a file to standard output. 0 or -errno. */
+static int copy_rest(int fd)
+{
+        char buffer[16384];
+        ssize_t n;
+
+        while ((n = read(fd, buffer, sizeof buffer)) > 0)
+                for (ssize_t done = 0, m; done < n; done += m) {
+                        m = write(STDOUT_FILENO, buffer + done, (size_t)(n - done));
+                        if (m < 0)
+                                return -errno;
+                }
+        return n < 0 ? -errno : 0;
+}
+
+/* Shows the kept output. A pager that read nothing of it (it is not there, or fails) has shown
+ * nothing: the output then goes to the terminal as it is. */
+static int page(int memory)
+{
+        pid_t pager;
+
+        if (lseek(memory, 0, SEEK_SET) < 0)
+                return -errno;
         pager = fork();
         if (pager == 0) {
-                dup2(fds[0], STDIN_FILENO);
-                run_pager(command);
+                dup2(memory, STDIN_FILENO);
+                run_pager(pager_command());
         }
-        if (pager > 0) {
-                signal(SIGPIPE, SIG_IGN); /* the pager may be left before the end */
-                dup2(fds[1], STDOUT_FILENO);
-        }
-        close(fds[0]);
-        close(fds[1]);
+        while (pager > 0 && waitpid(pager, NULL, 0) < 0 && errno == EINTR)
+                ;
+        return lseek(memory, 0, SEEK_CUR) == 0 ? copy_rest(memory) : 0;
 }
 
 int pw_pager_close(void)
 {
-        int r = 0;
+        _cleanup_(pw_closep) int memory = -EBADF;
 
         if (fflush(stdout) != 0 || ferror(stdout))
-                r = errno == EPIPE ? 0 : -errno;
-        if (pager > 0) {
-                close(STDOUT_FILENO);
-                while (waitpid(pager, NULL, 0) < 0 && errno == EINTR)
-                        ;
-        }
-        return r;
+                return errno == EPIPE ? 0 : -errno;
+        if (real_stdout < 0)
+                return 0;
+        memory = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+        if (memory < 0 || dup2(real_stdout, STDOUT_FILENO) < 0)
+                return -errno;
+        forget_stdout();
+        return page(memory);
 }
 
 int pw_ctl_view(struct pw_ctl *ctl, const char *columns, bool judged, struct pw_view **ret)
@@ -129,7 +169,10 @@ int pw_ctl_view(struct pw_ctl *ctl, const char *columns, bool judged, struct pw_
         struct pw_view_options options = {
             .out = stdout,
             .chosen = ctl->columns != NULL,
-            .context = {.now_usec = ctl->now_usec, .judged = judged},
+            .context = {.now_usec = ctl->now_usec,
+                        .judged = judged,
+                        .ascii = ctl->ascii,
+                        .services = ctl->services},
             .width = pw_terminal_width(),
             .colour = pw_terminal_colour(),
             .legend = !ctl->no_legend,

@@ -16,11 +16,12 @@ unsigned pw_terminal_width(void);
 /* Prints text behind a label of `indent` columns, broken between words where the terminal ends. */
 void pw_print_wrapped(const char *label, unsigned indent, const char *text);
 
-/* Puts a pager behind standard output, where that is a terminal and a pager is wanted
- * (PORTWATCH_PAGER, SYSTEMD_PAGER, PAGER, else less; empty or "cat": none). */
+/* Keeps standard output for a pager, where it is a terminal and a pager is wanted (PORTWATCH_PAGER,
+ * SYSTEMD_PAGER, PAGER, else less; empty or "cat", or a dumb terminal: none). */
 void pw_pager_open(const struct pw_ctl *ctl);
 
-/* Flushes standard output and waits for the pager. 0; -errno where the output could not be written
+/* Flushes standard output, and runs the pager to its end; where it does not work, the output comes
+ * without. 0; -errno where the output could not be written
  * (a reader that has gone, EPIPE, is no failure). */
 int pw_pager_close(void);
 

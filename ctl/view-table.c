@@ -139,11 +139,17 @@ static void shrink(struct table_view *table, size_t excess)
         }
 }
 
+/* Below this, all tables look alike, whatever is in them: no extras, the smallest gap. */
+#define NARROW 100
+
 static void fit(struct table_view *table)
 {
         size_t width = table->options.width, natural;
+        bool narrow = width < NARROW && !table->options.chosen;
 
-        table->gap = 2;
+        table->gap = narrow ? 1 : 2;
+        while (narrow && drop_one(table, PW_DROP_EXTRA))
+                ;
         while (line_width(table, false) > width) {
                 if (!table->options.chosen && drop_one(table, PW_DROP_EXTRA))
                         continue;
@@ -160,7 +166,7 @@ static void fit(struct table_view *table)
 /* ---- cells ---- */
 
 /* Cuts text to `width` columns and shows the cut; returns a new string. */
-static char *cut(const char *text, size_t width)
+static char *cut(const char *text, size_t width, bool ascii)
 {
         mbstate_t state = {0};
         size_t used = 0, length = 0;
@@ -180,16 +186,20 @@ static char *cut(const char *text, size_t width)
                 used += (size_t)PW_MAX(columns, 0);
                 length += n;
         }
-        return asprintf(&copy, "%.*s…", (int)length, text) < 0 ? NULL : copy;
+        return asprintf(&copy, "%.*s%s", (int)length, text, ascii ? "~" : "…") < 0 ? NULL : copy;
 }
+
+/* As libsmartcols calls them: bold red, and plain yellow. */
+#define GRAVE_COLOUR "lightred"
+#define UNEXPECTED_COLOUR "brown"
 
 static const char *verdict_colour(enum pw_verdict verdict)
 {
         switch (verdict) {
         case PW_UNEXPECTED:
-                return "yellow";
+                return UNEXPECTED_COLOUR;
         case PW_DENIED:
-                return "red";
+                return GRAVE_COLOUR;
         case PW_IGNORED:
                 return "darkgray";
         default:
@@ -203,8 +213,9 @@ static const char *colour(const struct table_view *table, const struct pw_column
         if (strcmp(column->name, "verdict") == 0 && table->options.context.judged)
                 return verdict_colour(record->verdict);
         if (strcmp(column->name, "reason") == 0 && record->reasons != 0)
-                return record->reasons & (PW_REASON_DENIED | PW_REASON_SUSPICIOUS) ? "red"
-                                                                                   : "yellow";
+                return record->reasons & (PW_REASON_DENIED | PW_REASON_SUSPICIOUS)
+                           ? GRAVE_COLOUR
+                           : UNEXPECTED_COLOUR;
         return NULL;
 }
 
@@ -223,8 +234,9 @@ static int fill_line(struct table_view *table, struct libscols_line *line,
                 if (!layout->shown)
                         continue;
                 text = cell(table, column, record, &value);
-                copy =
-                    pw_cell_width(text) > layout->width ? cut(text, layout->width) : strdup(text);
+                copy = pw_cell_width(text) > layout->width
+                           ? cut(text, layout->width, table->options.context.ascii)
+                           : strdup(text);
                 if (!copy)
                         return -ENOMEM;
                 if (scols_line_refer_data(line, n, copy) < 0) {

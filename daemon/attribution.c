@@ -17,6 +17,10 @@
 #include <limits.h>
 #include <unistd.h>
 
+/* How long one search may read tables: looks wait for it, and so does the watchdog. */
+#define SEARCH_USEC (2 * PW_USEC_PER_SEC)
+#define SEARCH_EVERYONE_USEC (10 * PW_USEC_PER_SEC)
+
 struct pw_attribution {
         struct pw_attribution_roots roots;
         struct pw_proc proc;
@@ -91,7 +95,7 @@ static int search_cgroup(struct find *find, const char *path)
         /* 0 stands for a process that our pid namespace does not show. */
         while (r >= 0 && fscanf(file, "%d", &pid) == 1)
                 if (pid > 0)
-                        r = pw_holders_visit(&find->holders, pid);
+                        r = pw_holders_glance(&find->holders, pid);
         return PW_MIN(r, 0);
 }
 
@@ -388,6 +392,8 @@ int pw_attribution_find(struct pw_attribution *attribution, const struct pw_sock
 
         if (n == 0)
                 return 0;
+        attribution->proc.deadline_usec =
+            pw_now_boottime() + (everyone ? SEARCH_EVERYONE_USEC : SEARCH_USEC);
         owners = calloc(n, sizeof *owners);
         find.candidates = calloc(n, sizeof *find.candidates);
         if (owners && find.candidates)
@@ -480,6 +486,7 @@ int pw_attribution_held(struct pw_attribution *attribution, const struct pw_sock
         size_t n_suspects = 0;
         int r = collect_suspects(owners, n, &suspects, &n_suspects);
 
+        attribution->proc.deadline_usec = pw_now_boottime() + SEARCH_USEC;
         if (r == 0)
                 r = pw_holders_begin(&holders, &attribution->proc, sockets, n);
         for (size_t i = 0; i < n_suspects && r >= 0; i++) {

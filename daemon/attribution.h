@@ -33,21 +33,24 @@ int pw_cgroup2_open(void);
  * never NULL; an owner that could not be found has `unknown` set, the user of the socket's uid and
  * the unit of the socket's cgroup. Sockets with the same holders share one owner. With `everyone`
  * false the search ends where the socket's cgroup has given a holder; with true (scan, seeding) it
- * is one pass over all processes. Returns 0 or -ENOMEM. */
+ * is one pass over all processes. The time for reading descriptor tables is bounded (2 s; 10 s for
+ * everyone), and so is how much of one process is read: the rest counts as hidden. Returns 0 or
+ * -ENOMEM. */
 int pw_attribution_find(struct pw_attribution *attribution, const struct pw_socket *const *sockets,
                         size_t n, bool everyone, struct pw_owner **ret_owners);
 
 /* For sockets that a lookup can neither prove nor deny: whether one of the known holders
  * (owners[i]->pids, guarded by their start times) still has the socket open. Reads each distinct
  * process once. held[i] is false only where every holder is known, was looked into, and has it no
- * more. Returns 0 or -ENOMEM. */
+ * more. Takes at most 2 s: those not looked into by then count as holders. Returns 0 or -ENOMEM. */
 int pw_attribution_held(struct pw_attribution *attribution, const struct pw_socket *const *sockets,
                         struct pw_owner *const *owners, size_t n, bool *ret_held);
 
 /* Files and directories read below /proc so far: a counter for `status`. */
 uint64_t pw_attribution_reads(const struct pw_attribution *attribution);
 
-/* Whether the last search met processes that it was not permitted to look into. */
+/* Whether the last search met processes that it was not permitted to look into, or had no time to.
+ */
 bool pw_attribution_is_partial(const struct pw_attribution *attribution);
 
 /* ---- pure parsers, also for tests and fuzzing ---- */

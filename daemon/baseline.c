@@ -359,20 +359,30 @@ static int make_lines(struct entries *learned, struct entries *lines)
 
 /* ---- the text ---- */
 
-static void write_head(FILE *file, const char *when)
+/* `printed`: for somebody who will make a file of it, not the file itself. */
+static void write_head(FILE *file, const char *when, bool printed)
 {
         fprintf(file,
-                "# Baseline: what was open on %s,\n"
-                "# written once by portwatch " PORTWATCH_VERSION ".\n"
-                "#\n"
-                "# A port that matches a line here is expected. Delete the lines of ports that\n"
-                "# should not be open, change what is too narrow: the file is read again at once\n"
-                "# and never overwritten. Rules in rules.d come first; the first match wins.\n"
-                "# A listener that was suspicious or whose owner was not known has no line.\n"
-                "#\n"
-                "# verdict protocol ports key=value ...  # service, unit or process, date learned\n"
-                "\n",
+                printed
+                    ? "# What was open on %s,\n"
+                      "# printed by portwatch " PORTWATCH_VERSION ".\n"
+                      "#\n"
+                      "# A port that matches a line here would be expected. Delete the lines of\n"
+                      "# ports that should not be open, change what is too narrow, and put the\n"
+                      "# file into rules.d.\n"
+                    : "# Baseline: what was open on %s,\n"
+                      "# written once by portwatch " PORTWATCH_VERSION ".\n"
+                      "#\n"
+                      "# A port that matches a line here is expected. Delete the lines of ports\n"
+                      "# that should not be open, change what is too narrow: the file is read\n"
+                      "# again at once and never overwritten. Rules in rules.d come first; the\n"
+                      "# first match wins.\n",
                 when);
+        fputs("# A listener that was suspicious or whose owner was not known has no line.\n"
+              "#\n"
+              "# verdict protocol ports key=value ...  # service, unit or process, date learned\n"
+              "\n",
+              file);
 }
 
 static void write_line(FILE *file, const struct entry *line, const char *date)
@@ -400,7 +410,8 @@ static size_t write_lines(FILE *file, const struct entries *lines, const char *d
         return learned;
 }
 
-static char *write_text(const struct entries *lines, uint64_t now_usec, size_t *ret_learned)
+static char *write_text(const struct entries *lines, uint64_t now_usec, bool printed,
+                        size_t *ret_learned)
 {
         _cleanup_(pw_freep) char *text = NULL;
         char when[PW_WHEN_MAX], date[] = "2026-11-24";
@@ -411,7 +422,7 @@ static char *write_text(const struct entries *lines, uint64_t now_usec, size_t *
                 return NULL;
         pw_format_timestamp(when, sizeof when, now_usec);
         snprintf(date, sizeof date, "%.10s", when);
-        write_head(file, when);
+        write_head(file, when, printed);
         learned = write_lines(file, lines, date);
         if (fclose(file) != 0)
                 return NULL;
@@ -419,8 +430,8 @@ static char *write_text(const struct entries *lines, uint64_t now_usec, size_t *
         return PW_TAKE_PTR(text);
 }
 
-char *pw_baseline_text(const struct pw_records *records, uint64_t now_usec, size_t *ret_learned,
-                       size_t *ret_left_out)
+static char *make_text(const struct pw_records *records, uint64_t now_usec, bool printed,
+                       size_t *ret_learned, size_t *ret_left_out)
 {
         _cleanup_(entries_done) struct entries learned = {0}, lines = {0};
         char *text;
@@ -430,10 +441,16 @@ char *pw_baseline_text(const struct pw_records *records, uint64_t now_usec, size
                         return NULL;
         if (make_lines(&learned, &lines) < 0)
                 return NULL;
-        text = write_text(&lines, now_usec, ret_learned);
+        text = write_text(&lines, now_usec, printed, ret_learned);
         if (text)
                 *ret_left_out = records->n - *ret_learned;
         return text;
+}
+
+char *pw_baseline_text(const struct pw_records *records, uint64_t now_usec, size_t *ret_learned,
+                       size_t *ret_left_out)
+{
+        return make_text(records, now_usec, true, ret_learned, ret_left_out);
 }
 
 int pw_baseline_write(const char *path, const struct pw_records *records, uint64_t now_usec,
@@ -451,7 +468,7 @@ int pw_baseline_write(const char *path, const struct pw_records *records, uint64
                 return dir_fd;
         if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
                 return -EEXIST;
-        text = pw_baseline_text(records, now_usec, &learned, &left_out);
+        text = make_text(records, now_usec, false, &learned, &left_out);
         if (!text)
                 return -ENOMEM;
         r = pw_write_file_atomic(dir_fd, name, text, strlen(text), 0644, true);

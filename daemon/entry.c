@@ -212,20 +212,26 @@ static const struct kind *kind_of(unsigned reasons)
         return &kinds[PW_ELEMENTS(kinds) - 1];
 }
 
+/* Whether `allow @ALERT` is right to propose: it makes no rule of an owner that is not known or not
+ * to be trusted, and what a rule denies deserves a look first. */
+static bool may_be_allowed(const struct pw_record *record)
+{
+        return !(record->reasons & (PW_REASON_REQUIRED_MISSING | PW_REASON_DENIED |
+                                    PW_REASON_SUSPICIOUS | PW_REASON_NO_OWNER)) &&
+               !(record->owner->traits & PW_TRAIT_FOREIGN_ROOT);
+}
+
 /* What to do: never more than the alert's number is put into a command. */
 static void append_advice(char *text, size_t size, size_t n, const struct pw_record *record)
 {
         long long id = (long long)record->alert_id;
 
-        if (record->reasons & PW_REASON_REQUIRED_MISSING) {
-                if (record->rule)
-                        n = append(text, size, n, " (required by %s)", record->rule);
-                append(text, size, n, ". Look: portwatchctl show %u", record->port);
-        } else if (record->reasons & (PW_REASON_DENIED | PW_REASON_SUSPICIOUS)) {
-                append(text, size, n, ". Look: portwatchctl show @%lld", id);
-        } else {
+        if (record->reasons & PW_REASON_REQUIRED_MISSING && record->rule)
+                n = append(text, size, n, " (required by %s)", record->rule);
+        if (may_be_allowed(record))
                 append(text, size, n, ". Allow: portwatchctl allow @%lld", id);
-        }
+        else
+                append(text, size, n, ". Look: portwatchctl show @%lld", id);
 }
 
 struct pw_entry *pw_entry_alert(const struct pw_record *record)

@@ -5,7 +5,10 @@
  *
  * Of a socket's holders the first PW_OWNER_PIDS_MAX in order of their start are kept; the others
  * are counted, and summed up in a fingerprint that tells sets of them apart. So memory grows with
- * the number of sockets and of processes, not with their product, which any user can make large. */
+ * the number of sockets and of processes, not with their product, which any user can make large.
+ *
+ * Time is bounded, too: large tables are read to their end only after all others, each up to a
+ * bound, and nothing is read after the deadline of pw_proc. What was not read counts as hidden. */
 
 #include "daemon/holders.h"
 
@@ -15,7 +18,9 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#define RINGS_MAX 4096
+#define RINGS_MAX 64           /* looked into in one search */
+#define GLANCE 4096            /* descriptors read at first sight; few programs have more */
+#define DESCRIPTORS_MAX 200000 /* of one process */
 
 static int compare_inodes(const void *a, const void *b)
 {
@@ -52,6 +57,7 @@ void pw_holders_done(struct pw_holders *holders)
         free(holders->held);
         free(holders->items);
         free(holders->rings);
+        free(holders->large);
         *holders = (struct pw_holders){0};
 }
 
@@ -108,6 +114,9 @@ static void held_add(struct pw_holders *holders, struct pw_held *held, uint32_t 
 
         if (held->last_holder == holder + 1)
                 return;
+        for (uint32_t i = 0; i < pw_held_listed(held); i++) /* looked into again, after others */
+                if (held->holders[i] == holder)
+                        return;
         if (held->n_holders == 0)
                 holders->n_missing--;
         held_insert(holders, held, pw_held_listed(held), holder);
@@ -153,8 +162,10 @@ static int visit_ring(struct visit *visit, uint32_t fd)
         struct pw_holders *holders = visit->holders;
         int r;
 
-        if (holders->n_rings == RINGS_MAX)
+        if (holders->n_rings >= RINGS_MAX) {
+                holders->rings_left_out = true;
                 return 0;
+        }
         r = pw_array_reserve(&holders->rings, &holders->rings_capacity, holders->n_rings + 1,
                              sizeof *holders->rings);
         if (r == 0)
@@ -204,31 +215,82 @@ static int visit_result(struct pw_holders *holders, pid_t pid, int error)
         return 1;
 }
 
+/* Reads a part of the process's table into `visit`. Returns as pw_proc_read_links() does. */
+static int visit_range(struct visit *visit, struct pw_stretch range)
+{
+        struct pw_proc *proc = visit->holders->proc;
+        _cleanup_(pw_closep) int fd = -ETIME;
+
+        if (!pw_proc_is_late(proc))
+                fd = pw_proc_open(proc, visit->pid, "fd");
+        visit->fds_fd = fd;
+        return fd < 0 ? fd : pw_proc_read_links(proc, fd, range, visit_link, visit);
+}
+
 int pw_holders_visit(struct pw_holders *holders, pid_t pid)
 {
-        _cleanup_(pw_closep) int fd = pw_proc_open(holders->proc, pid, "fd");
-        struct visit visit = {.holders = holders, .pid = pid, .fds_fd = fd};
-        int r = fd;
+        struct visit visit = {.holders = holders, .pid = pid};
+        int r = visit_range(&visit, (struct pw_stretch){0, DESCRIPTORS_MAX});
 
-        if (fd >= 0)
-                r = pw_proc_read_links(holders->proc, fd, visit_link, &visit);
-        return visit_result(holders, pid, r);
+        return visit_result(holders, pid, r > 0 ? -EOVERFLOW : r);
+}
+
+int pw_holders_glance(struct pw_holders *holders, pid_t pid)
+{
+        struct visit visit = {.holders = holders, .pid = pid};
+        int r = visit_range(&visit, (struct pw_stretch){0, GLANCE});
+
+        if (r <= 0)
+                return visit_result(holders, pid, r);
+        r = pw_array_reserve(&holders->large, &holders->large_capacity, holders->n_large + 1,
+                             sizeof *holders->large);
+        if (r == 0)
+                holders->large[holders->n_large++] = pid;
+        return r;
+}
+
+/* For another look into the process: it is one holder, however often it was met. */
+static void visit_again(struct visit *visit)
+{
+        struct pw_holders *holders = visit->holders;
+
+        for (size_t i = 0; i < holders->n_items && !visit->is_holder; i++)
+                if (holders->items[i].pid == visit->pid) {
+                        visit->is_holder = true;
+                        visit->holder = (uint32_t)i;
+                }
+}
+
+/* Goes on where the glance ended. 0, 1 or -ENOMEM, as pw_holders_visit(). */
+static int visit_rest(struct pw_holders *holders, pid_t pid)
+{
+        struct visit visit = {.holders = holders, .pid = pid};
+        int r;
+
+        visit_again(&visit);
+        r = visit_range(&visit, (struct pw_stretch){GLANCE, DESCRIPTORS_MAX});
+        return visit_result(holders, pid, r > 0 ? -EOVERFLOW : r);
 }
 
 int pw_holders_visit_rings(struct pw_holders *holders)
 {
-        for (size_t i = 0; holders->n_missing > 0 && i < holders->n_rings; i++) {
+        size_t n = PW_MIN(holders->n_rings, (size_t)RINGS_MAX);
+
+        for (size_t i = 0; holders->n_missing > 0 && i < n; i++) {
                 struct pw_ring ring = holders->rings[i];
                 _cleanup_(pw_closep) int fd = pw_proc_open(holders->proc, ring.pid, "fd");
                 struct visit visit = {.holders = holders, .pid = ring.pid, .fds_fd = fd};
                 int r = fd;
 
+                visit_again(&visit);
                 if (fd >= 0)
                         r = pw_proc_read_ring(holders->proc, ring.pid, ring.fd, visit_link, &visit);
                 r = visit_result(holders, ring.pid, r);
                 if (r < 0)
                         return r;
         }
+        if (holders->n_missing > 0 && (holders->rings_left_out || n < holders->n_rings))
+                holders->hidden = true;
         return 0;
 }
 
@@ -279,7 +341,7 @@ static int visit_pids(struct pw_holders *holders, struct pids *pids)
                 if (from >= pids->n)
                         return 0;
                 for (; from < to; from++)
-                        if (pw_holders_visit(holders, pids->items[from]) < 0)
+                        if (pw_holders_glance(holders, pids->items[from]) < 0)
                                 return -ENOMEM;
         }
 }
@@ -310,6 +372,7 @@ static struct helper *helper_start(const struct pw_holders *holders, struct pids
                 return NULL;
         helper->pids = pids;
         helper->proc.fd = holders->proc->fd;
+        helper->proc.deadline_usec = holders->proc->deadline_usec;
         helper->part = (struct pw_holders){
             .proc = &helper->proc,
             .inodes = holders->inodes,
@@ -332,15 +395,22 @@ static int merge(struct pw_holders *holders, const struct pw_holders *part)
         if (pw_array_reserve(&holders->items, &holders->items_capacity,
                              holders->n_items + part->n_items, sizeof *holders->items) < 0 ||
             pw_array_reserve(&holders->rings, &holders->rings_capacity,
-                             holders->n_rings + part->n_rings, sizeof *holders->rings) < 0)
+                             holders->n_rings + part->n_rings, sizeof *holders->rings) < 0 ||
+            pw_array_reserve(&holders->large, &holders->large_capacity,
+                             holders->n_large + part->n_large, sizeof *holders->large) < 0)
                 return -ENOMEM;
         if (part->n_items > 0)
                 memcpy(holders->items + base, part->items, part->n_items * sizeof *part->items);
         if (part->n_rings > 0)
                 memcpy(holders->rings + holders->n_rings, part->rings,
                        part->n_rings * sizeof *part->rings);
+        if (part->n_large > 0)
+                memcpy(holders->large + holders->n_large, part->large,
+                       part->n_large * sizeof *part->large);
         holders->n_items += part->n_items;
         holders->n_rings += part->n_rings;
+        holders->n_large += part->n_large;
+        holders->rings_left_out |= part->rings_left_out;
         holders->hidden |= part->hidden;
         holders->proc->reads += part->proc->reads;
         for (size_t i = 0; i < part->n_inodes; i++) {
@@ -383,6 +453,16 @@ static size_t count_helpers(size_t n_pids)
         return PW_MIN(PW_MIN(n, n_pids / THREAD_LEAST + 1), (size_t)THREADS_MAX) - 1;
 }
 
+/* Large tables: all of them where all holders are wanted, else while something is missing. */
+static int visit_large(struct pw_holders *holders, bool all)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < holders->n_large && (all || holders->n_missing > 0); i++)
+                r = visit_rest(holders, holders->large[i]);
+        return PW_MIN(r, 0);
+}
+
 int pw_holders_visit_all(struct pw_holders *holders, bool hurry)
 {
         struct helper *helpers[THREADS_MAX] = {NULL};
@@ -392,6 +472,8 @@ int pw_holders_visit_all(struct pw_holders *holders, bool hurry)
 
         if (holders->n_inodes == 0)
                 return 0;
+        holders->n_large = holders->n_rings = 0; /* they will be met again */
+        holders->rings_left_out = false;
         r = list_pids(holders, &pids);
         n_helpers = r == 0 && hurry ? count_helpers(pids.n) : 0;
         for (size_t i = 0; i < n_helpers; i++)
@@ -404,6 +486,8 @@ int pw_holders_visit_all(struct pw_holders *holders, bool hurry)
                 r = PW_MIN(r, result);
         }
         free(pids.items);
+        if (r == 0)
+                r = visit_large(holders, hurry);
         return r < 0 ? r : pw_holders_visit_rings(holders);
 }
 

@@ -29,7 +29,7 @@ static inline uint32_t pw_held_listed(const struct pw_held *held)
 /* A search. Make it with pw_holders_begin(), release it with pw_holders_done(). */
 struct pw_holders {
         struct pw_proc *proc;
-        bool hidden; /* a process was met that may not be looked into */
+        bool hidden; /* a process was met that may not, or was not, be looked into */
         bool looked_everywhere;
 
         uint32_t *inodes; /* sorted, each once; `held` is parallel to it */
@@ -43,6 +43,9 @@ struct pw_holders {
                 uint32_t fd;
         } * rings; /* met on the way; looked into only for what nothing else holds */
         size_t n_rings, rings_capacity;
+        bool rings_left_out; /* there were more */
+        pid_t *large;        /* processes whose tables are too large to be read at first sight */
+        size_t n_large, large_capacity;
 };
 
 /* 0 or -ENOMEM. */
@@ -50,10 +53,13 @@ int pw_holders_begin(struct pw_holders *holders, struct pw_proc *proc,
                      const struct pw_socket *const *sockets, size_t n);
 void pw_holders_done(struct pw_holders *holders);
 
-/* Looks into one process. 0 (also where it has ended); 1: not permitted; -ENOMEM. */
+/* Looks into one process. 0 (also where it has ended); 1: not permitted, too large, or too late;
+ * -ENOMEM. */
 int pw_holders_visit(struct pw_holders *holders, pid_t pid);
-/* Looks into all processes, then into rings; in a hurry, with several threads, which costs the same
- * CPU time in less time. 0 or -ENOMEM. */
+/* Looks into the begin of its table, and notes where that was not all. Returns likewise. */
+int pw_holders_glance(struct pw_holders *holders, pid_t pid);
+/* Looks into all processes, then into large tables and rings; in a hurry, with several threads,
+ * which costs the same CPU time in less time. 0 or -ENOMEM. */
 int pw_holders_visit_all(struct pw_holders *holders, bool hurry);
 /* Looks into the rings that were met, if sockets are missing. 0 or -ENOMEM. */
 int pw_holders_visit_rings(struct pw_holders *holders);

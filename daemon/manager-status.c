@@ -34,9 +34,7 @@ static void count_listeners(struct pw_manager *m)
                 if (!listener->open)
                         continue;
                 status->listeners++;
-                status->unexpected +=
-                    record->verdict == PW_DENIED ||
-                    (record->verdict == PW_UNEXPECTED && !manager_may_be_client(record));
+                status->unexpected += pw_record_is_unexpected(record);
         }
 }
 

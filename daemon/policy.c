@@ -286,6 +286,8 @@ struct pw_rule_info pw_policy_rule(const struct pw_policy *policy, size_t i)
                         : rule->protocols == PW_RULE_UDP ? PW_UDP
                                                          : 0,
             .comment = rule->comment,
+            .exe = rule->exe.literal ? rule->exe.text : NULL,
+            .user = rule->user.literal && !rule->has_uid ? rule->user.text : NULL,
         };
 }
 

@@ -59,6 +59,8 @@ struct pw_rule_info {
         uint64_t until_usec; /* PW_USEC_INFINITY: no end */
         uint8_t protocol;    /* require: PW_TCP or PW_UDP; 0: any */
         const char *comment; /* may be NULL */
+        const char *exe;     /* exe= as a plain path; NULL: none, or a pattern */
+        const char *user;    /* user= as a plain name; NULL: none, a pattern or a uid */
 };
 size_t pw_policy_count(const struct pw_policy *policy);
 struct pw_rule_info pw_policy_rule(const struct pw_policy *policy, size_t i);
@@ -84,14 +86,18 @@ int pw_rule_format(const struct pw_record *record, const char *verdict, char *bu
  */
 int pw_baseline_write(const char *path, const struct pw_records *records, uint64_t now_usec,
                       size_t *ret_learned, size_t *ret_left_out);
-/* The same text for `portwatchctl baseline`; a new string, NULL when out of memory. */
+/* The same rules, headed as a text to edit, for `portwatchctl baseline`; a new string, NULL when
+ * out of memory. */
 char *pw_baseline_text(const struct pw_records *records, uint64_t now_usec, size_t *ret_learned,
                        size_t *ret_left_out);
 
 /* Adds a line (no newline) to the file `path` (made with mode 0644 where missing), before the first
  * rule there that would shadow it, else at the end; atomically. `paths` are the rules in force:
- * where a rule in another file shadows the new one, nothing is written. Returns 0; 1: shadowed,
- * `ret_place` names the rule; 2: the very same rule is there already
- * (`ret_place`); -EINVAL: the line is refused, `ret_place` says why; -errno of the file. */
+ * where a rule in another file shadows the new one at `now_usec` (since 1970), nothing is
+ * written. Returns 0: written at `ret_place`; 1: shadowed, `ret_place` names the rule; 2: the very
+ * same rule is there already (`ret_place`; comments do not count); 3: a rule with the same verdict
+ * takes all of it already (`ret_place`); -EINVAL: the line is refused, `ret_place` says why; -errno
+ * of the file. */
 int pw_rule_add(const struct pw_policy_paths *paths, const char *path, const char *line,
-                const struct pw_services *services, char *ret_place, size_t place_size);
+                const struct pw_services *services, uint64_t now_usec, char *ret_place,
+                size_t place_size);

@@ -14,6 +14,9 @@
 
 #define CGROUP_FILE_MAX 16384 /* up to 14 lines in the old hierarchies, each with a path */
 
+#define RING_LINES_MAX 65536 /* of what one ring holds */
+#define STEPS_A_LOOK 256     /* descriptors between two looks at the clock */
+
 #define DELETED_SUFFIX " (deleted)"
 #define RING_LINK "anon_inode:[io_uring]"
 
@@ -63,7 +66,19 @@ int pw_proc_open(struct pw_proc *proc, pid_t pid, const char *name)
         return fd >= 0 ? fd : error_of_process(errno);
 }
 
-int pw_proc_read_links(struct pw_proc *proc, int fds_fd, pw_link_found found, void *userdata)
+bool pw_proc_is_late(const struct pw_proc *proc)
+{
+        return proc->deadline_usec > 0 && pw_now_boottime() >= proc->deadline_usec;
+}
+
+/* Whether to stop: asked once for many small steps. */
+static bool is_late_at(const struct pw_proc *proc, unsigned step)
+{
+        return step % STEPS_A_LOOK == 0 && pw_proc_is_late(proc);
+}
+
+int pw_proc_read_links(struct pw_proc *proc, int fds_fd, struct pw_stretch range,
+                       pw_link_found found, void *userdata)
 {
         struct pw_numbers *numbers = &proc->descriptors;
         const char *name;
@@ -71,11 +86,18 @@ int pw_proc_read_links(struct pw_proc *proc, int fds_fd, pw_link_found found, vo
         int r = 0;
 
         pw_numbers_start(numbers, fds_fd);
-        while (r >= 0 && (name = pw_numbers_next(numbers))) {
-                ssize_t length = readlinkat(fds_fd, name, link, sizeof link - 1);
+        for (unsigned i = 0; r >= 0 && (name = pw_numbers_next(numbers)); i++) {
+                ssize_t length;
                 uint32_t inode;
 
+                if (i == range.to)
+                        return 1;
+                if (is_late_at(proc, i))
+                        return -ETIME;
+                if (i < range.from)
+                        continue;
                 proc->reads++;
+                length = readlinkat(fds_fd, name, link, sizeof link - 1);
                 if (length < 0) {
                         r = error_of_process(errno);
                         if (r == -ESRCH) /* only this descriptor has been closed, perhaps */
@@ -111,9 +133,13 @@ int pw_proc_read_ring(struct pw_proc *proc, pid_t pid, uint32_t fd, pw_link_foun
                 close(info);
                 return -ENOMEM;
         }
-        while (r >= 0 && (length = getline(&line, &size, file)) > 0) {
+        for (unsigned i = 0; r >= 0 && (length = getline(&line, &size, file)) > 0; i++) {
                 uint32_t inode;
 
+                if (i == RING_LINES_MAX)
+                        return -EOVERFLOW;
+                if (is_late_at(proc, i))
+                        return -ETIME;
                 if (pw_proc_ring_line_parse(line, (size_t)length, &inode) == 0)
                         r = found(userdata, PW_LINK_SOCKET, inode);
         }
@@ -185,6 +211,7 @@ void pw_proc_read_cgroup(struct pw_proc *proc, int dir_fd, struct pw_cgroup_name
 /* What tells one file from another, and whose it is. */
 struct file_id {
         uint64_t inode;
+        uint64_t mount; /* on which it is seen; 0: not known */
         uint32_t device_major, device_minor, uid, links;
         uint16_t mode;
 };
@@ -195,10 +222,17 @@ static int file_id_read(int dir_fd, const char *path, struct file_id *ret)
         struct statx st;
 
         if (statx(dir_fd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
-                  STATX_INO | STATX_UID | STATX_TYPE | STATX_NLINK, &st) < 0)
+                  STATX_INO | STATX_UID | STATX_TYPE | STATX_NLINK | STATX_MNT_ID, &st) < 0)
                 return -errno;
-        *ret = (struct file_id){st.stx_ino, st.stx_dev_major, st.stx_dev_minor,
-                                st.stx_uid, st.stx_nlink,     st.stx_mode};
+        *ret = (struct file_id){
+            .inode = st.stx_ino,
+            .mount = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0,
+            .device_major = st.stx_dev_major,
+            .device_minor = st.stx_dev_minor,
+            .uid = st.stx_uid,
+            .links = st.stx_nlink,
+            .mode = st.stx_mode,
+        };
         return 0;
 }
 
@@ -255,8 +289,10 @@ static bool in_host_mounts(struct pw_proc *proc, int dir_fd)
 }
 
 /* What is now at a deleted executable's path. A package upgrade leaves root's new file there, and
- * that is normal. In mounts of its own a process may show any path, so there the deleted file must
- * have been root's, too, and on the same file system: nobody else can arrange that. */
+ * that is normal. In mounts of its own a process may show any path, a deleted interpreter of root's
+ * for example, so there the deleted file must have been root's, too, and at the very place of the
+ * file system that the path names on the host: a service's sandbox leaves it there, and another
+ * file mounted over the path is elsewhere. */
 static unsigned deleted_traits(struct pw_proc *proc, int dir_fd, const char *path,
                                const struct file_id *exe)
 {
@@ -266,7 +302,8 @@ static unsigned deleted_traits(struct pw_proc *proc, int dir_fd, const char *pat
 
         if (in_host_mounts(proc, dir_fd))
                 return replaced ? 0 : PW_TRAIT_DELETED;
-        if (replaced && exe->uid == 0 && same_device(exe, &now))
+        if (replaced && exe->uid == 0 && same_device(exe, &now) && exe->mount && now.mount &&
+            pw_proc_is_same_place(proc, dir_fd, path, exe->mount, now.mount))
                 return 0;
         /* An upgrade inside a container is normal as well. */
         proc->reads++;

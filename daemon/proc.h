@@ -23,9 +23,10 @@ const char *pw_numbers_next(struct pw_numbers *numbers);
 
 /* What the readers share. Large: keep it. */
 struct pw_proc {
-        int fd;         /* "/proc" */
-        int root_fd;    /* "/" of the host */
-        uint64_t reads; /* files and directories opened, links read */
+        int fd;                 /* "/proc" */
+        int root_fd;            /* "/" of the host */
+        uint64_t reads;         /* files and directories opened, links read */
+        uint64_t deadline_usec; /* by the boot clock: then no more tables are read; 0: none */
         struct pw_numbers pids, descriptors;
 };
 
@@ -39,11 +40,21 @@ enum pw_link {
 };
 typedef int (*pw_link_found)(void *userdata, enum pw_link kind, uint32_t number);
 
-/* Reads the descriptor table at `fds_fd`, a descriptor of /proc/PID/fd. 0, -EACCES or
- * another -errno where not all could be read, or the first negative value that `found` returned. */
-int pw_proc_read_links(struct pw_proc *proc, int fds_fd, pw_link_found found, void *userdata);
+/* A part of a descriptor table, in its own order: from this entry to the one before that. */
+struct pw_stretch {
+        unsigned from, to;
+};
+/* Reads a part of the descriptor table at `fds_fd`, a descriptor of /proc/PID/fd. 0; 1: there are
+ * more behind it; -ETIME: it became too late; -EACCES or another -errno where not all could be
+ * read; or the first negative value that `found` returned. */
+int pw_proc_read_links(struct pw_proc *proc, int fds_fd, struct pw_stretch range,
+                       pw_link_found found, void *userdata);
 
-/* Reads the sockets that the io_uring with that descriptor holds. Returns likewise. */
+/* Whether the deadline has passed. */
+bool pw_proc_is_late(const struct pw_proc *proc);
+
+/* Reads the sockets that the io_uring with that descriptor holds. Returns likewise; -EOVERFLOW
+ * where it holds too much. */
 int pw_proc_read_ring(struct pw_proc *proc, pid_t pid, uint32_t fd, pw_link_found found,
                       void *userdata);
 
@@ -68,7 +79,28 @@ void pw_proc_read_cgroup(struct pw_proc *proc, int dir_fd, struct pw_cgroup_name
  * -errno. */
 int pw_proc_read_uid(int dir_fd, uint32_t *ret);
 
+/* Whether two files are at the same place of one file system: the process's at `path` of the mount
+ * `own_mount` in its own mounts, and the host's at `path` of the mount `host_mount`. What is
+ * mounted over something else is not. False where that cannot be proven. */
+bool pw_proc_is_same_place(struct pw_proc *proc, int dir_fd, const char *path, uint64_t own_mount,
+                           uint64_t host_mount);
+
 /* ---- parsers beyond those of attribution.h ---- */
+
+/* A line of /proc/PID/mountinfo, which is changed: id, what of the file system is mounted, and
+ * where. 0 or -EBADMSG. */
+struct pw_mount {
+        uint64_t id;
+        const char *root, *point;
+};
+int pw_proc_mount_parse(char *line, struct pw_mount *ret);
+
+/* Where `path`, which is below the mount, is in the file system: two parts that make up the whole,
+ * "" both for the top. False where the path is not below it. */
+struct pw_place {
+        const char *root, *rest;
+};
+bool pw_proc_place(const struct pw_mount *mount, const char *path, struct pw_place *ret);
 
 /* The name in /proc/PID/stat, clean. 0 or -EBADMSG. */
 int pw_proc_comm_parse(const char *text, size_t length, char *buffer, size_t size);

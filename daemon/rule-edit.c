@@ -3,13 +3,15 @@
  *
  * The new rule is first tried at the end of the file, with all other files as they are: where the
  * whole would be refused, or an earlier rule takes everything that the new one could match, that is
- * the answer. Only a rule of the same file that says something else is stepped in front of. */
+ * the answer. Only a rule of the same file that says something else is stepped in front of; one
+ * that ends some day stands in the way as much as any other until then. */
 
 #include "daemon/rule.h"
 
 #include <portwatch/text.h>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -163,30 +165,41 @@ static int try_candidate(struct edit *edit, const struct pw_policy_paths *paths,
 
 /* ---- deciding ---- */
 
+/* Whether the other rule leaves the new one something to do. */
+static bool leaves_room(const struct pw_rule *other, const struct pw_rule *added, uint64_t now_usec)
+{
+        if (other->until_usec <= now_usec || !pw_rule_covers_until_end(other, added))
+                return true;
+        if (pw_rule_verdict(other) != pw_rule_verdict(added))
+                return false;
+        /* The same, but not for as long; and requiring a port is more than allowing it, and holds
+         * wherever the rule stands. */
+        return other->until_usec < added->until_usec ||
+               (added->kind == PW_RULE_REQUIRE && strcmp(other->text, added->text) != 0);
+}
+
 /* Where the new line goes: 0 and the number of the line to stand in front of (0: the end), or the
  * positive answers of pw_rule_add(). */
 static int decide(struct edit *edit, const struct pw_policy *policy,
-                  const struct pw_rule_source *source, size_t *ret_before)
+                  const struct pw_rule_source *source, uint64_t now_usec, size_t *ret_before)
 {
         const struct pw_rule *added = pw_policy_get(policy, source->end - 1);
 
         *ret_before = 0;
         for (size_t i = 0; i < source->end - 1; i++) {
                 const struct pw_rule *other = pw_policy_get(policy, i);
-                bool same_text = strcmp(other->text, added->text) == 0;
                 bool same_verdict = pw_rule_verdict(other) == pw_rule_verdict(added);
 
-                if (!pw_rule_covers(other, added))
+                if (leaves_room(other, added, now_usec))
                         continue;
-                /* Requiring a port is more than allowing it, and holds wherever the rule stands. */
-                if (added->kind == PW_RULE_REQUIRE && same_verdict && !same_text)
-                        continue;
-                if (same_verdict || i < source->first) {
-                        tell(edit, other->place);
-                        return same_text ? 2 : 1;
+                if (!same_verdict && i >= source->first) {
+                        *ret_before = other->line;
+                        return 0;
                 }
-                *ret_before = other->line;
-                return 0;
+                tell(edit, other->place);
+                if (!same_verdict)
+                        return 1;
+                return strcmp(other->text, added->text) == 0 ? 2 : 3;
         }
         return 0;
 }
@@ -213,23 +226,38 @@ static size_t offset_of(const struct edit *edit, size_t line)
         return (size_t)((comment ? comment : start) - edit->text);
 }
 
-static int write_at(const struct edit *edit, const char *line, size_t before)
+static void tell_line(struct edit *edit, size_t line)
 {
-        size_t offset = offset_of(edit, before), length = strlen(line);
+        char place[PATH_MAX + 32];
+
+        snprintf(place, sizeof place, "%s:%zu", edit->path, line);
+        tell(edit, place);
+}
+
+static int write_at(struct edit *edit, const char *line, size_t before)
+{
+        size_t offset = offset_of(edit, before), length = strlen(line), number = 1;
         _cleanup_(pw_freep) char *data = malloc(edit->length + length + 1);
+        int r;
 
         if (!data)
                 return -ENOMEM;
+        for (size_t i = 0; i < offset; i++)
+                number += edit->text[i] == '\n';
         memcpy(data, edit->text, offset);
         memcpy(data + offset, line, length);
         data[offset + length] = '\n';
         memcpy(data + offset + length + 1, edit->text + offset, edit->length - offset);
-        return pw_write_file_atomic(edit->dir_fd, edit->name, data, edit->length + length + 1, 0644,
-                                    true);
+        r = pw_write_file_atomic(edit->dir_fd, edit->name, data, edit->length + length + 1, 0644,
+                                 true);
+        if (r == 0)
+                tell_line(edit, number);
+        return r;
 }
 
 int pw_rule_add(const struct pw_policy_paths *paths, const char *path, const char *line,
-                const struct pw_services *services, char *ret_place, size_t place_size)
+                const struct pw_services *services, uint64_t now_usec, char *ret_place,
+                size_t place_size)
 {
         _cleanup_(edit_done) struct edit edit = {
             .dir_fd = -EBADF,
@@ -260,11 +288,14 @@ int pw_rule_add(const struct pw_policy_paths *paths, const char *path, const cha
         r = try_candidate(&edit, paths, services, &source, &policy);
         if (r < 0)
                 return r;
-        r = decide(&edit, policy, &source, &before);
+        r = decide(&edit, policy, &source, now_usec, &before);
         if (r != 0)
                 return r;
         if (before > 0)
                 return write_at(&edit, line, before);
-        return pw_write_file_atomic(edit.dir_fd, edit.name, edit.candidate, edit.candidate_length,
-                                    0644, true);
+        r = pw_write_file_atomic(edit.dir_fd, edit.name, edit.candidate, edit.candidate_length,
+                                 0644, true);
+        if (r == 0)
+                tell_line(&edit, edit.line);
+        return r;
 }

@@ -166,10 +166,15 @@ static bool exe_covers(const struct pw_rule *wide, const struct pw_rule *narrow)
 
 bool pw_rule_covers(const struct pw_rule *wide, const struct pw_rule *narrow)
 {
-        return wide->until_usec >= narrow->until_usec && ports_cover(wide, narrow) &&
-               (narrow->scopes & ~wide->scopes) == 0 && address_covers(wide, narrow) &&
-               (!wide->kernel || narrow->kernel) && user_covers(wide, narrow) &&
-               exe_covers(wide, narrow) && pattern_covers(&wide->netns, &narrow->netns) &&
+        return wide->until_usec >= narrow->until_usec && pw_rule_covers_until_end(wide, narrow);
+}
+
+bool pw_rule_covers_until_end(const struct pw_rule *wide, const struct pw_rule *narrow)
+{
+        return ports_cover(wide, narrow) && (narrow->scopes & ~wide->scopes) == 0 &&
+               address_covers(wide, narrow) && (!wide->kernel || narrow->kernel) &&
+               user_covers(wide, narrow) && exe_covers(wide, narrow) &&
+               pattern_covers(&wide->netns, &narrow->netns) &&
                pattern_covers(&wide->device, &narrow->device) &&
                pattern_covers(&wide->unit, &narrow->unit) &&
                pattern_covers(&wide->user_unit, &narrow->user_unit) &&

@@ -326,6 +326,8 @@ static int read_rule(struct pw_rule_parser *p)
         r = read_verdict(p);
         if (r < 0)
                 return r;
+        if (p->rule->kind == PW_RULE_REQUIRE)
+                p->rule->grace_usec = PW_RULE_GRACE_USEC; /* grace= may say otherwise */
         r = read_protocol(p);
         if (r < 0)
                 return r;

@@ -14,6 +14,7 @@
 #define PW_RULE_LINE_MAX 4096          /* bytes of a line */
 #define PW_RULE_SUFFIX ".rules"
 #define PW_RULES_MAX 100000
+#define PW_RULE_GRACE_USEC (5 * PW_USEC_PER_SEC) /* of `require` without grace=: a restart */
 #define PW_RULE_PATH_MAX 4096
 
 enum pw_rule_kind {
@@ -82,6 +83,8 @@ uint8_t pw_rule_protocol(uint8_t protocol);
 bool pw_rule_matches(const struct pw_rule *rule, const struct pw_record *record, uint64_t now_usec);
 /* Whether `wide` provably matches whatever `narrow` does, at any time. */
 bool pw_rule_covers(const struct pw_rule *wide, const struct pw_rule *narrow);
+/* The same, for as long as `wide` has not ended. */
+bool pw_rule_covers_until_end(const struct pw_rule *wide, const struct pw_rule *narrow);
 
 /* Appends one sentence, cleaned and cut. 0 or -ENOMEM. */
 int pw_refusals_add(struct pw_refusals *refusals, const char *format, ...) _printf_(2, 3);

@@ -69,6 +69,12 @@ struct pw_record {
         unsigned alert_count; /* times that it opened under this alert */
 };
 
+/* Whether this is no listener but the lack of one: a rule requires the port. It has no owner. */
+static inline bool pw_record_is_missing(const struct pw_record *record)
+{
+        return record->reasons & PW_REASON_REQUIRED_MISSING;
+}
+
 struct pw_record *pw_record_new(void); /* cleared, one reference; NULL when out of memory */
 /* A copy with one reference that shares the owner; for changing a published record's detail. */
 struct pw_record *pw_record_copy(const struct pw_record *record);
@@ -99,6 +105,11 @@ int pw_record_label(struct pw_record *record, struct pw_ports ephemeral);
  * by a NUL: netns, protocol name, address text, port, device, user, exe, pattern of unit, of user
  * unit, and of container, and the traits' names. The same on every host and after every restart. */
 void pw_record_identify(struct pw_record *record);
+
+/* Whether this should not be open: denied, or unexpected and not what a client may have by chance
+ * (not TCP, on an ephemeral port: nobody is alerted of these). The one answer of status, list and
+ * verify. */
+bool pw_record_is_unexpected(const struct pw_record *record);
 
 /* For output order: protocol, port, address, then owner. */
 int pw_record_compare(const struct pw_record *a, const struct pw_record *b);

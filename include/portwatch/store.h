@@ -71,12 +71,15 @@ PW_DEFINE_CLEANUP(struct pw_store *, pw_store_close)
 /* Applies all writes in one transaction (BEGIN IMMEDIATE), or none. Also notes `now_usec` as the
  * heartbeat. With n == 0 only the heartbeat. Writes that no longer make sense (a close of an
  * interval that is not open, an open of one that is) are harmless: an OPEN of an open interval
- * counts as CHANGE, the others as nothing.
+ * counts as CHANGE, an update or the end of an alert that is not there makes it as the record has
+ * it, the others count as nothing.
  * Returns 0, PW_STORE_BUSY, or -errno (-ENOSPC, -EIO, -EROFS, -EBADMSG: corrupt, -ESTALE: the file
  * was moved or deleted, close and open again). */
 int pw_store_apply(struct pw_store *store, const struct pw_writes *writes, uint64_t now_usec);
 
-/* What an earlier run left, to go on from. */
+#define PW_PAST_CLOSED_MAX 20000 /* what is over and recent: so much of it is worth its memory */
+
+/* What an earlier run left, to go on from. Equal owners are one object. */
 struct pw_past {
         struct pw_records open; /* open intervals, same boot; each with cookie and last heartbeat */
         struct pw_records recent; /* listeners closed since `since_usec`, newest interval each */
@@ -86,15 +89,16 @@ struct pw_past {
         bool clean_stop;         /* the earlier run said goodbye */
 };
 /* Ends the open intervals of other boots at the earlier heartbeat (PW_HOW_REBOOT), and reads the
- * rest. At most `limit` records in each list, newest first. 0, PW_STORE_BUSY or -errno. */
+ * rest, newest first: at most `limit` open intervals and as many open alerts, and of what is over
+ * not more than PW_PAST_CLOSED_MAX, either. 0, PW_STORE_BUSY or -errno. */
 int pw_store_resume(struct pw_store *store, const char *boot_id, uint64_t since_usec, size_t limit,
                     struct pw_past *ret);
 void pw_past_done(struct pw_past *past);
 
 /* Forgets history that ended before `before_usec`, and more while the file is larger than
- * `max_bytes` (0: no limit): from the owner with most rows first, rows with alerts last, at most
- * `max_rows` a call. Returns 1 while more is left to do, 0, PW_STORE_BUSY (2 here means no more
- * than "again"), or -errno. */
+ * `max_bytes` (0: no limit): from the user with most rows first, and of that user's from the owner
+ * with most; rows with alerts last, at most `max_rows` a call. Returns 1 while more is left to do,
+ * 0, PW_STORE_BUSY (2 here means no more than "again"), or -errno. */
 int pw_store_prune(struct pw_store *store, uint64_t before_usec, uint64_t max_bytes,
                    unsigned max_rows);
 

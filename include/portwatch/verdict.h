@@ -11,8 +11,11 @@ enum pw_verdict {
         PW_DENIED,
         PW_IGNORED,
         PW_VERDICT_COUNT,
+        /* No verdict: a live look could not see the owner that the rules ask for. Has no name, is
+         * never stored. */
+        PW_UNJUDGED = PW_VERDICT_COUNT,
 };
-const char *pw_verdict_name(enum pw_verdict verdict); /* "expected", … */
+const char *pw_verdict_name(enum pw_verdict verdict); /* "expected", …; "" for PW_UNJUDGED */
 int pw_verdict_from_name(const char *name, enum pw_verdict *ret);
 
 /* Reasons for an alert, a set of bits; the lowest bit set is the gravest. */

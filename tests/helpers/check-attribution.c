@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -201,6 +202,14 @@ static void impostor_mounts(void)
                 fail("mount over the server");
 }
 
+/* The directory mounted on itself, as a service's sandbox does with what it may only read. */
+static void sandbox_mounts(void)
+{
+        own_mounts();
+        if (mount(directory, directory, NULL, MS_BIND, NULL) < 0)
+                fail("mount the directory on itself");
+}
+
 /* A file system of its own, as a container has. */
 static void container_mounts(void)
 {
@@ -232,7 +241,7 @@ static void check_living(void)
 
 static void check_upgrades(void)
 {
-        static void (*const prepare[])(void) = {NULL, own_mounts};
+        static void (*const prepare[])(void) = {NULL, own_mounts, sandbox_mounts};
 
         for (size_t i = 0; i < PW_ELEMENTS(prepare); i++) {
                 const char *where = prepare[i] ? " in mounts of its own" : "";
@@ -281,6 +290,14 @@ static void check_impostors(void)
         unlink(in_directory("impostor"));
         check_exe(&living, SERVER, PW_TRAIT_FOREIGN_ROOT | PW_TRAIT_DELETED,
                   "another file mounted over the path, then deleted");
+        stop(&living);
+        /* Another program of root's, on the same file system: only where it was tells them apart.
+         */
+        install("impostor");
+        living = start(in_directory(SERVER), impostor_mounts, "hold");
+        install("impostor");
+        check_exe(&living, SERVER, PW_TRAIT_FOREIGN_ROOT,
+                  "root's other program mounted over the path, then upgraded");
         stop(&living);
         mkdir(in_directory("box"), 0755);
         living = start(in_directory("box/server"), container_mounts, "hold");
@@ -383,6 +400,79 @@ static void check_ring(void)
               pw_unknown_name(owner->unknown));
         pw_owner_unref(owner);
         close(ring);
+}
+
+#define CROWD 1000000 /* descriptors, in as many processes as they need */
+#define CROWDS_MAX 64
+
+/* A process with `n` descriptors, of which the last is `fd`. */
+static pid_t crowd(int fd, int n)
+{
+        struct rlimit limit = {(rlim_t)n, (rlim_t)n};
+        int ends[2];
+        char byte;
+        pid_t pid;
+
+        if (pipe(ends) < 0)
+                fail("pipe");
+        pid = fork();
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                        fail("limit of descriptors");
+                for (int i = 0; i < n - 1; i++)
+                        if (i != fd && i != ends[1] && dup2(ends[0], i) < 0)
+                                fail("many descriptors");
+                if (dup2(fd, n - 1) < 0 || close(fd) < 0 || write(ends[1], "", 1) != 1)
+                        fail("a crowd");
+                for (;;)
+                        pause();
+        }
+        close(ends[1]);
+        if (read(ends[0], &byte, 1) != 1)
+                fail("a crowd");
+        close(ends[0]);
+        return pid;
+}
+
+/* However much there is to read: an end in time, and what is not in the crowd is found. */
+static void check_crowds(void)
+{
+        struct living living;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct pw_socket deep = {0};
+        struct pw_owner *owner;
+        struct rlimit limit;
+        struct stat st;
+        pid_t pids[CROWDS_MAX];
+        uint64_t took;
+        int each, n;
+
+        if (fd < 0 || fstat(fd, &st) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                fail("socket");
+        deep.inode = (uint32_t)st.st_ino;
+        each = (int)PW_MIN(limit.rlim_max, (rlim_t)CROWD / 4);
+        n = PW_MIN(CROWD / each, CROWDS_MAX);
+        for (int i = 0; i < n; i++)
+                pids[i] = crowd(fd, each);
+        close(fd);
+        living = start(in_directory(SERVER), NULL, "hold");
+        owner = owner_of(&living.socket);
+        check(owner->n_pids == 1 && owner->pids[0] == living.pid, "found behind a crowd");
+        pw_owner_unref(owner);
+        took = pw_now_boottime();
+        owner = owner_of(&deep);
+        took = pw_now_boottime() - took;
+        check(took < 3 * PW_USEC_PER_SEC, "a crowd of %d: %.1f s", n * each, (double)took / 1e6);
+        check(owner->unknown == PW_UNKNOWN_HIDDEN ? pw_attribution_is_partial(attribution)
+                                                  : owner->unknown == PW_KNOWN,
+              "deep in a crowd: '%s'", pw_unknown_name(owner->unknown));
+        pw_owner_unref(owner);
+        for (int i = 0; i < n; i++) {
+                kill(pids[i], SIGKILL);
+                waitpid(pids[i], NULL, 0);
+        }
+        stop(&living);
 }
 
 /* As somebody else, in a child: others' processes are hidden, one's own are not. */
@@ -523,6 +613,7 @@ int main(int argc, char **argv)
         check_user();
         check_workers();
         check_ring();
+        check_crowds();
         check_unprivileged();
         if (cgroups)
                 check_cgroups();

@@ -152,6 +152,28 @@ static const struct fixture fixtures[] = {
      .reasons = PW_REASON_UNEXPECTED,
      .minutes = 15,
      .closed = true},
+    {.protocol = PW_TCP,
+     .port = 9418,
+     .address = "127.0.0.1",
+     .comm = "git-daemon",
+     .exe = "/usr/lib/git-core/git-daemon",
+     .user = "git",
+     .uid = 111,
+     .unit = "git-daemon.service",
+     .pid = 902,
+     .minutes = 100,
+     .closed = true},
+};
+
+/* A port that a rule requires: an alert without a listener. */
+static const struct fixture missing = {
+    .protocol = PW_TCP,
+    .port = 9418,
+    .address = "*",
+    .unknown = PW_UNKNOWN_NOT_ASKED,
+    .rule = "/etc/portwatch/rules.d/20-site.rules:3",
+    .reasons = PW_REASON_REQUIRED_MISSING,
+    .minutes = 90,
 };
 
 static void die(const char *what, int error)
@@ -265,6 +287,21 @@ static void add_end(struct pw_writes *writes, const struct pw_record *record)
         pw_record_unref(ended);
 }
 
+static void add_missing(struct pw_writes *writes, uint64_t now_usec, int64_t id)
+{
+        struct pw_record *record = make_record(&missing, now_usec);
+        uint64_t raised_usec = record->opened_usec;
+
+        record->alert_id = id;
+        record->reasons = missing.reasons;
+        record->raised_usec = raised_usec;
+        record->alert_count = 1;
+        record->opened_usec = 0;
+        record->sockets = 0;
+        add(writes, PW_WRITE_ALERT, record, raised_usec);
+        pw_record_unref(record);
+}
+
 int main(int argc, char **argv)
 {
         struct pw_writes writes = {0};
@@ -295,6 +332,9 @@ int main(int argc, char **argv)
                         add_end(&writes, record);
                 pw_record_unref(record);
         }
+        r = pw_store_apply(store, NULL, now_usec - PW_USEC_PER_HOUR);
+        if (r == 0)
+                add_missing(&writes, now_usec, ++alerts);
         r = pw_store_apply(store, &writes, now_usec);
         if (r != 0)
                 die(argv[1], r);

@@ -47,7 +47,15 @@ assert_eq "$(count list --all)" 9 "all that is open"
 assert_eq "$(count list --unexpected)" 5 "unexpected and denied"
 assert_eq "$(count list tcp verdict=expected)" 2 "filtered"
 assert_eq "$(count list --at -45min)" 4 "open 45 minutes ago"
-assert_eq "$(count list --at yesterday)" 0 "open yesterday"
+assert_exit 5 ctl list --at -2d
+assert_says "$T/err" 'not known: the history begins ' "before the history"
+assert_exit 2 ctl list --at +1h
+assert_exit 2 ctl history --since tomorrow
+assert_exit 0 ctl list 81
+assert_says "$T/out" '^Nothing matches\.$' "a filter that nothing matches"
+assert_exit 0 ctl list unit=ssh user=nosuchuser
+assert_says "$T/err" 'unit=ssh\.service$' "what was meant by a unit without type"
+assert_says "$T/err" "no user 'nosuchuser'" "an unknown user"
 assert_eq "$(ctl list --no-legend -o port,verdict 23 2>/dev/null)" "  23  denied" "chosen columns"
 assert_exit 0 ctl list -q
 assert_eq "$(grep -c 'open' "$T/out")" 0 "footers with -q"
@@ -72,6 +80,16 @@ for width in 60 80 100 132 200; do
         assert_says "$T/out" '\[fe80::5054:ff:fe12:3456%enp0s31f6\]:546 ' "the longest address"
         [ "$width" -lt 80 ] || assert_le "$(head -n -2 "$T/out" | wc -L)" "$width" "width of the table"
 done
+for verb in list scan history alerts; do
+        COLUMNS=80 ctl $verb >"$T/out" 2>/dev/null
+        ! grep -qE '^PROTO.*(SCOPE|RANGE|USER)' "$T/out" || fail "extras of $verb at 80 columns"
+done
+COLUMNS=40 ctl list 22 23 8080 >"$T/out" 2>/dev/null
+assert_says "$T/out" ' 0\.0\.0\.0:8080 .*unexpected$' "address and verdict at 40 columns"
+assert_le "$(head -n -2 "$T/out" | wc -L)" 40 "width of the table"
+LC_ALL=C COLUMNS=80 ctl list >"$T/out" 2>/dev/null
+! grep -q '[^ -~]' "$T/out" || fail "signs beyond ASCII in the C locale"
+assert_says "$T/out" 'nginx x4' "sockets in the C locale"
 COLUMNS=80 ctl list tcp >"$T/out" 2>/dev/null
 assert_says "$T/out" '^PROTO ADDRESS:PORT +SERVICE .*PROCESS .* SINCE VERDICT' "at 80 columns"
 terminal 80 "$PW_BUILD/portwatchctl" --no-pager "--state=$STATE" list >"$T/out"
@@ -82,6 +100,8 @@ export -n NO_COLOR
 LIST="$PW_BUILD/portwatchctl --state=$STATE list"
 TERM=xterm terminal 120 "$LIST --no-pager" >"$T/out"
 assert_says "$T/out" $'\e\\[' "colour on a terminal"
+assert_says "$T/out" $'\e\\[1;31mdenied' "denied is grave"
+! grep -q $'\e\\[1;31munexpected' "$T/out" || fail "unexpected looks as grave as denied"
 NO_COLOR=1 TERM=xterm terminal 120 "NO_COLOR=1 $LIST --no-pager" >"$T/out"
 ! grep -q $'\e' "$T/out" || fail "colour in spite of NO_COLOR"
 TERM=dumb terminal 120 "$LIST --no-pager" >"$T/out"
@@ -90,6 +110,12 @@ TERM=xterm ctl list >"$T/out" 2>/dev/null
 ! grep -q $'\e' "$T/out" || fail "colour in a pipe"
 PAGER='sed s/^/paged:/' terminal 120 "$LIST" >"$T/out"
 assert_says "$T/out" '^paged:PROTO' "PAGER"
+for pager in no-such-pager false; do
+        PAGER=$pager terminal 120 "$LIST" >"$T/out"
+        assert_says "$T/out" 'ADDRESS:PORT' "output without the pager $pager"
+done
+TERM=dumb PAGER='sed s/^/paged:/' terminal 120 "$LIST" >"$T/out"
+! grep -q '^paged:' "$T/out" || fail "a pager on a dumb terminal"
 PAGER=cat PORTWATCH_PAGER='sed s/^/ours:/' terminal 120 "$LIST" >"$T/out"
 assert_says "$T/out" '^ours:PROTO' "PORTWATCH_PAGER"
 PAGER='sed s/^/paged:/' terminal 120 "$LIST --no-pager" >"$T/out"
@@ -107,19 +133,26 @@ assert_eq "$code" 1 "exit code with a full disk"
 assert_says "$T/err" 'No space left' "what is wrong with the output"
 
 step "history and alerts"
-assert_eq "$(count history)" 10 "intervals"
+assert_eq "$(count history)" 11 "intervals"
 assert_eq "$(rows history -n 3 | jq -c 'map(.port)' | tr -d ' ')" \
         "$(rows history | jq -c 'map(.port)[:3]')" "the newest three"
 assert_eq "$(ctl history -n 3 --json 2>/dev/null | jq .more)" true "there are more"
-assert_eq "$(ctl history -n 10 --json 2>/dev/null | jq .more)" false "there are no more"
-assert_eq "$(count history --until -55min)" 3 "open before"
+assert_eq "$(ctl history -n 11 --json 2>/dev/null | jq .more)" false "there are no more"
+assert_eq "$(count history --until -55min)" 4 "open before"
 assert_eq "$(rows history 6379 | jq -c '.[0] | [.closed_how, .duration_usec]')" '["seen",600000000]' \
         "a closed interval"
 assert_exit 2 ctl history --since now --until yesterday
-assert_eq "$(rows alerts | jq -c 'map(.alert_id)')" '[4,3,2,1]' "open alerts, newest first"
-assert_eq "$(count alerts --all)" 5 "all alerts"
+assert_eq "$(rows alerts | jq -c 'map(.alert_id)')" '[6,4,3,2,1]' "open alerts, newest first"
+assert_eq "$(count alerts --all)" 6 "all alerts"
+assert_exit 0 ctl history 6379
+assert_says "$T/out" '^1 interval\.$' "one interval"
+for verb in history alerts; do
+        assert_exit 0 ctl $verb
+        assert_says "$T/err" 'portwatchd is not running' "stale $verb"
+        assert_eq "$(ctl $verb --json 2>/dev/null | jq .stale)" true "stale $verb, for programs"
+done
 assert_exit 0 ctl alerts
-assert_says "$T/out" '^4 open\. .*show @4$' "footer of alerts"
+assert_says "$T/out" '^5 open\. .*show @6$' "footer of alerts"
 assert_exit 0 ctl alerts 81
 assert_says "$T/out" '^No open alerts' "no alerts"
 
@@ -128,7 +161,7 @@ assert_exit 0 ctl show 8080
 assert_says "$T/out" 'portwatchctl allow @1$' "how to allow it"
 assert_says "$T/out" 'systemctl --user -M dev@ stop demo.service$' "how to stop a user unit"
 assert_says "$T/out" 'kill 4711$' "how to end the process"
-assert_says "$T/out" 'tcp dport 8080 drop$' "how to block it"
+assert_says "$T/out" "tcp dport 8080 drop'\$" "how to block it"
 ! grep -q 'stop user@' "$T/out" || fail "a user's whole manager would be stopped"
 assert_exit 0 ctl show 23
 assert_says "$T/out" 'SocketBindDeny=tcp:23' "how to keep it closed"
@@ -145,6 +178,16 @@ assert_says "$T/out" 'notable +temporary' "why it is suspicious"
 ! grep -q 'allow @2' "$T/out" || fail "a suspicious program would be allowed by a copied line"
 assert_exit 0 ctl show @5
 assert_says "$T/out" 'not open now' "an alert that is over"
+assert_exit 0 ctl show @6
+assert_says "$T/out" '^tcp 9418 .* missing$' "a port that is missing"
+assert_says "$T/out" 'rule +/etc/portwatch/rules.d/20-site.rules:3$' "what requires it"
+assert_says "$T/out" 'git-daemon \(user git, unit git-daemon.service\)' "who had it"
+assert_says "$T/out" 'systemctl start git-daemon.service$' "how to start it"
+! grep -Eq 'not known|root|kill' "$T/out" || fail "an owner of a port that is missing"
+assert_exit 3 ctl show 9418
+assert_says "$T/err" 'a rule requires it: alert @6$' "a missing port, by its number"
+assert_eq "$(rows alerts reason=required-missing | jq -c '.[0] | [.user, .uid, .verdict]')" \
+        '[null,null,null]' "nobody has a missing port"
 assert_exit 3 ctl show 6379
 assert_exit 3 ctl show 81
 assert_eq "$(grep -vc 'not running' "$T/err")" 1 "lines about a port that nobody has"
@@ -171,16 +214,41 @@ assert_exit 4 nobody allow tcp 80
 step "allow, deny, require"
 LOCAL=$RULES/50-local.rules
 assert_exit 0 ctl allow @1
-assert_says "$LOCAL" '^allow tcp 8080 exe=/usr/bin/python3.11 user=dev' "a rule for an alert"
+assert_says "$LOCAL" '^allow tcp 8080 exe=/usr/bin/python3.11 user=dev .*  # [0-9-]{10}, @1$' \
+        "a rule for an alert"
+assert_says "$T/out" '^To undo: delete line 1 of that file' "how to undo it"
+assert_exit 0 ctl allow @1
+assert_says "$T/out" '^Already there:' "the same rule again, whatever the comment"
+assert_exit 0 ctl allow tcp 8080 exe=/usr/bin/python3.11 user=dev scope=any unit=x.service
+assert_says "$T/out" '^Already expected by .*50-local.rules:1$' "a rule within another"
+assert_exit 0 ctl show 8080
+rm "$LOCAL"
+assert_exit 0 ctl allow @1 --for 8h
+assert_exit 0 ctl deny @1
+assert_says <(head -n 1 "$LOCAL") '^deny tcp 8080' "a rule in front of one that ends"
+assert_exit 1 ctl check tcp/8080 user=dev exe=/usr/bin/python3.11
+rm "$LOCAL"
+ln -sf "$(readlink -f /bin/sh)" "$T/link"
+assert_exit 0 ctl allow tcp 9000 exe="$T/link" user=no-such-user
+assert_says "$LOCAL" "^allow tcp 9000 exe=$(readlink -f /bin/sh) " "the file behind a link"
+assert_says "$T/err" 'symbolic link' "a link is told"
+assert_says "$T/err" 'user=no-such-user: there is no such user' "an unknown user is told"
+printf 'allow tcp 9000 exe=%s\nallow tcp 9001 user=no-such-user\n' "$T/link" >"$T/doubt.rules"
+assert_exit 0 ctl check "$T/doubt.rules"
+assert_says "$T/out" "doubt.rules:1: warning: .*exe=$(readlink -f /bin/sh)\$" "a link in a file"
+assert_says "$T/out" 'doubt.rules:2: warning: .*no such user' "an unknown user in a file"
+rm "$LOCAL"
+assert_exit 0 ctl allow @1
 assert_exit 0 ctl allow tcp 8080 user=dev 'comment=for the "board"'
 assert_says "$T/out" "^Added to $LOCAL" "where it was written"
 assert_says "$T/err" 'not running' "nobody reads it now"
-assert_eq "$(tail -n 1 "$LOCAL")" 'allow tcp 8080 user=dev comment="for the \"board\""' "the line"
+assert_eq "$(tail -n 1 "$LOCAL" | sed 's/  #.*//')" \
+        'allow tcp 8080 user=dev comment="for the \"board\""' "the line"
 assert_eq "$(stat -c %a "$LOCAL")" 644 "mode"
 assert_exit 0 ctl allow tcp/8081 --for 8h
-assert_says "$LOCAL" '^allow tcp 8081 until=[0-9-]{10}T[0-9:]{8}[+-][0-9]{2}:[0-9]{2}$' "a rule that ends"
+assert_says "$LOCAL" '^allow tcp 8081 until=[0-9-]{10}T[0-9:]{8}[+-][0-9]{2}:[0-9]{2}  # ' "a rule that ends"
 assert_exit 0 ctl allow tcp 8080 user=dev 'comment=for the "board"'
-assert_says "$T/out" '^Already in' "the same again"
+assert_says "$T/out" '^Already there' "the same again"
 assert_exit 1 ctl allow @2
 assert_exit 3 ctl allow @999
 rule 10-site.rules 'deny tcp 23'
@@ -195,6 +263,10 @@ for words in 'tcp' 'tcp 65536' 'tcp 90-80' 'tcp 22 colour=red' 'sctp 22' 'tcp 22
 done
 assert_exit 2 ctl allow tcp 22 $'comment=a\nallow tcp any'
 assert_exit 2 ctl allow --for ever tcp 22
+assert_exit 2 ctl allow --for 8 tcp 22
+assert_says "$T/err" 'with a unit, such as 8h' "a span without a unit"
+assert_exit 2 ctl allow 8080
+assert_says "$T/err" 'portwatchctl allow tcp 8080$' "a rule without a protocol"
 assert_exit 2 ctl require tcp 1-10
 assert_eq "$(cat "$LOCAL")" "$before" "rules after refused ones"
 assert_exit 0 ctl require tcp 5432 grace=30s
@@ -207,13 +279,33 @@ assert_exit 1 ctl check tcp/8080 user=eve
 assert_exit 1 ctl check tcp/23
 assert_exit 2 ctl check tcp/8080 colour=red
 assert_exit 3 ctl check "$T/no-such.rules"
+assert_exit 3 ctl check 8080
+assert_says "$T/err" 'expected a FILE .*tcp/8080$' "a port without its protocol"
+assert_exit 3 ctl check ssh
+assert_says "$T/err" 'tcp/ssh$' "a service without its protocol"
+assert_exit 2 ctl check ''
 ctl rules --json >"$T/json" 2>/dev/null
 assert_eq "$(jq '[.rules[] | .place] | length' "$T/json")" \
         "$(cat "$RULES"/*.rules | grep -c '^[a-z]')" "rules in force"
-assert_says <(ctl rules 2>/dev/null) 'never matched' "a rule that does nothing"
+assert_says <(ctl rules 2>/dev/null) 'no match now' "a rule that does nothing"
 rule 90-late.rules 'allow tcp 23 user=root' 'allow tcp 99 until=2020-01-01'
 assert_says <(ctl rules 2>/dev/null) 'shadowed by .*10-site.rules:1' "a rule behind another"
 assert_says <(ctl rules 2>/dev/null) 'expired' "a rule that has ended"
+for width in 60 80 200; do
+        COLUMNS=$width ctl rules >"$T/out" 2>/dev/null
+        assert_eq "$(grep -c 'rules:[0-9]' "$T/out")" "$(ctl rules --json 2>/dev/null | jq '.rules | length')" \
+                "places at $width columns"
+done
+chmod 0700 "$STATE"
+chmod 0755 "$T"
+touch "$STATE/baseline.rules"
+for words in rules 'check tcp/8080' check; do
+        # shellcheck disable=SC2086
+        assert_exit 4 nobody $words
+        assert_says "$T/err" 'log in again; or use sudo' "what to do about $words"
+done
+rm "$STATE/baseline.rules"
+chmod 0755 "$STATE"
 
 step "explain"
 says() { # PORT REGEX
@@ -258,6 +350,23 @@ release worker2
 release other
 assert_exit 0 nobody scan 7001
 assert_says "$T/err" 'not visible' "what an unprivileged scan cannot see"
+assert_says "$T/out" ': sudo portwatchctl show 7001$' "a hint that this user can follow"
+unseen() { # as somebody who may read the rules
+        setpriv --reuid=65534 --regid=65534 --clear-groups \
+                "$PW_BUILD/portwatchctl" --state="$T/empty" --rules="$RULES" "$@"
+}
+assert_exit 0 unseen scan 7001
+assert_says "$T/out" '^1 open, 1 not judged ' "no verdict on the unseen"
+assert_eq "$(unseen scan 7001 --json 2>/dev/null | jq -c '[.listeners[].verdict]')" '[null]' \
+        "no verdict, for programs"
+assert_eq "$(unseen scan --unexpected 7001 --json 2>/dev/null | jq '.listeners | length')" 0 \
+        "what is not judged is not unexpected"
+assert_exit 0 unseen explain 7001
+assert_says "$T/out" 'not judged$' "explain, of an owner who cannot be seen"
+rule 95-broken.rules 'allow tcp'
+assert_exit 0 unseen explain 7001
+assert_says "$T/out" '^Rules +refused, .*95-broken.rules:1' "explain, of rules that cannot be parsed"
+rm "$RULES/95-broken.rules"
 ctl scan --record="$T/recording" --json | jq '[.listeners[] | [.protocol, .address, .port]] | sort' \
         >"$T/live"
 assert_eq "$(ctl scan --replay="$T/recording" --json |
@@ -277,6 +386,49 @@ assert_exit 2 ctl scan --replay="$T/noise" --record="$T/x"
 ctl baseline >"$T/baseline.rules" 2>/dev/null
 assert_exit 0 ctl check "$T/baseline.rules"
 release mine
+
+step "rules that were refused, a daemon that hangs"
+fresh
+start_daemon
+hold client udp:0.0.0.0:45001
+assert_exit 0 ctl verify
+rule 50-bad.rules 'allow tcp'
+reload_daemon
+for verb in list alerts verify; do
+        ctl $verb >/dev/null 2>"$T/err"
+        assert_says "$T/err" 'refused the rules.*50-bad.rules:1.*portwatchctl check' "$verb, of refused rules"
+done
+kill -STOP "$DAEMON"
+jq '.written = "2026-01-01T00:00:00.000000Z" | .last_poll = .written' "$RUN/status.json" >"$T/old.json"
+cat "$T/old.json" >"$RUN/status.json"
+assert_exit 0 ctl list
+assert_says "$T/err" 'looks no more' "list, of a daemon that hangs"
+assert_eq "$(ctl list --json 2>/dev/null | jq .stale)" true "list, for programs"
+assert_exit 1 ctl status
+assert_says "$T/out" '^Hangs' "status, of a daemon that hangs"
+assert_exit 5 ctl verify
+kill_daemon
+release client
+assert_exit 1 ctl status
+assert_says "$T/out" '^Start it ' "what to do about a dead daemon"
+rm -f "$STATE"/history.db-*
+head -c 8192 /dev/urandom >"$STATE/history.db"
+assert_exit 1 ctl list
+assert_says "$T/err" "$STATE/history.db is damaged" "which file is damaged"
+
+step "words that are no verbs"
+suggests() { # WORD REGEX
+        assert_exit 2 ctl "$1"
+        assert_says "$T/err" "did you mean: portwatchctl $2\$" "a hint for $1"
+}
+suggests tcp 'list tcp'
+suggests user=dev 'list user=dev'
+suggests 80-90 'list 80-90'
+suggests tcp/80 'show tcp/80'
+suggests 8080 'show 8080'
+suggests help --help
+suggests version --version
+suggests -V --version
 
 step "help"
 assert_exit 0 ctl --help

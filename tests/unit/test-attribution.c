@@ -3,7 +3,7 @@
  * left out, sockets of one owner that get several, a guess where nothing is known, and reads that a
  * quiet host should not pay for. What needs the kernel's own links is in check-attribution.c. */
 
-#include "daemon/attribution.h"
+#include "daemon/holders.h"
 
 #include <portwatch/text.h>
 
@@ -537,6 +537,50 @@ static void rings(void **state)
         assert_true(held[1]);
 }
 
+/* More rings than are looked into: what is missing then may be in one of the others. */
+static void many_rings(void **state)
+{
+        char path[64];
+
+        (void)state;
+        process(1, 1, "/");
+        process(70, 700, "/");
+        for (int fd = 1; fd <= 65; fd++) {
+                snprintf(path, sizeof path, "proc/70/fd/%d", fd);
+                put_link(path, "anon_inode:[io_uring]");
+                snprintf(path, sizeof path, "proc/70/fdinfo/%d", fd);
+                put(path, 0, "    0: socket:[1]\n");
+        }
+        want(1, 0);
+        want(2, 0);
+        find(false);
+        assert_int_equal(owners[0]->n_holders, 1);
+        assert_int_equal(owners[1]->unknown, PW_UNKNOWN_HIDDEN);
+        unlinkat(top_fd, "proc/70/fd/65", 0);
+        find(false);
+        assert_int_equal(owners[1]->unknown, PW_UNKNOWN_NO_HOLDER);
+}
+
+/* A ring whose list of what it holds does not end. */
+static void large_ring(void **state)
+{
+        FILE *file;
+
+        (void)state;
+        process(1, 1, "/");
+        process(70, 700, "/");
+        put_link("proc/70/fd/9", "anon_inode:[io_uring]");
+        put("proc/70/fdinfo/9", 0, "UserFiles:\t1048576\n");
+        file = fdopen(openat(top_fd, "proc/70/fdinfo/9", O_WRONLY | O_APPEND), "a");
+        assert_non_null(file);
+        for (int i = 0; i < 100000; i++)
+                fprintf(file, "%5d: /x\n", i);
+        fclose(file);
+        want(1, 0);
+        find(false);
+        assert_int_equal(owners[0]->unknown, PW_UNKNOWN_HIDDEN);
+}
+
 /* ---- whether it still holds ---- */
 
 static void still_held(void **state)
@@ -593,6 +637,55 @@ static void nothing_asked(void **state)
         assert_int_equal(pw_attribution_find(attribution, NULL, 0, true, NULL), 0);
         assert_int_equal(pw_attribution_held(attribution, NULL, NULL, 0, NULL), 0);
         assert_int_equal(pw_attribution_reads(attribution), 0);
+}
+
+/* A table larger than what is read at first sight is read to its end, and makes one holder. */
+static void large_table(void **state)
+{
+        (void)state;
+        process(10, 100, "/");
+        for (unsigned i = 1; i <= SOCKETS_MAX; i++) {
+                holds(10, (int)i, i);
+                want(i, 0);
+        }
+        for (int everyone = 0; everyone < 2; everyone++) {
+                find(everyone);
+                for (size_t i = 0; i < n_sockets; i++) {
+                        assert_ptr_equal(owners[i], owners[0]);
+                        assert_int_equal(owners[i]->n_holders, 1);
+                }
+        }
+        assert_int_equal(pw_attribution_held(attribution, asked, owners, 1, held), 0);
+        assert_true(held[0]);
+}
+
+/* When it is too late, nothing is read, and that shows. */
+static void late(void **state)
+{
+        struct pw_proc *proc = calloc(1, sizeof *proc);
+        struct pw_holders holders;
+
+        (void)state;
+        assert_non_null(proc);
+        proc->fd = roots.proc_fd;
+        process(1, 1, "/");
+        process(10, 100, "/");
+        holds(10, 3, 1);
+        want(1, 0);
+        for (uint64_t deadline = 0; deadline < 2; deadline++) {
+                proc->deadline_usec = deadline;
+                assert_int_equal(pw_holders_begin(&holders, proc, asked, 1), 0);
+                assert_int_equal(pw_holders_visit(&holders, 10), deadline);
+                assert_int_equal(holders.n_missing, deadline);
+                assert_int_equal(holders.hidden, deadline);
+                pw_holders_done(&holders);
+                assert_int_equal(pw_holders_begin(&holders, proc, asked, 1), 0);
+                assert_int_equal(pw_holders_visit_all(&holders, true), 0);
+                assert_int_equal(holders.n_missing, deadline);
+                assert_int_equal(holders.hidden, deadline);
+                pw_holders_done(&holders);
+        }
+        free(proc);
 }
 
 /* Each descriptor is read once, each process once more; one owner for all. */
@@ -668,17 +761,31 @@ static int remove_top(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            TEST(one_holder),         TEST(principal_and_workers),
-            TEST(many_holders),       TEST(socket_activation),
-            TEST(cgroup_first),       TEST(no_cgroup),
-            TEST(no_holder),          TEST(hidden_processes),
-            TEST(unreadable_process), TEST(unreadable_kernel_thread),
-            TEST(ended_process),      TEST(executables),
-            TEST(foreign_root),       TEST(hostile_names),
-            TEST(users_change),       TEST(rings),
-            TEST(still_held),         TEST(held_unreadable),
-            TEST(nothing_asked),      TEST(many_sockets),
+            TEST(one_holder),
+            TEST(principal_and_workers),
+            TEST(many_holders),
+            TEST(socket_activation),
+            TEST(cgroup_first),
+            TEST(no_cgroup),
+            TEST(no_holder),
+            TEST(hidden_processes),
+            TEST(unreadable_process),
+            TEST(unreadable_kernel_thread),
+            TEST(ended_process),
+            TEST(executables),
+            TEST(foreign_root),
+            TEST(hostile_names),
+            TEST(users_change),
+            TEST(rings),
+            TEST(still_held),
+            TEST(held_unreadable),
+            TEST(nothing_asked),
+            TEST(many_sockets),
             TEST(many_processes),
+            TEST(large_table),
+            TEST(late),
+            TEST(many_rings),
+            TEST(large_ring),
         };
 
         return cmocka_run_group_tests(tests, make_top, remove_top);

@@ -168,7 +168,8 @@ static void test_text(void **state _unused_)
         pw_records_done(&records);
         assert_int_equal(learned, 5);
         assert_int_equal(left_out, 1);
-        assert_non_null(strstr(text, "# Baseline: what was open on 2027-01-15 08:00:00 UTC,\n"));
+        assert_non_null(strstr(text, "# What was open on 2027-01-15 08:00:00 UTC,\n"));
+        assert_null(strstr(text, "never overwritten")); /* that is true of the file only */
         rules = strstr(text, "\n\n");
         assert_string_equal(
             rules + 2,

@@ -182,6 +182,32 @@ static void test_extremes(_unused_ void **state)
         assert_text(record, "duration_usec", "0");
 }
 
+/* One answer for status, list and verify: what may be a client's port is never among the bad. */
+static void test_unexpected(_unused_ void **state)
+{
+        static const struct {
+                uint8_t protocol;
+                bool ephemeral;
+                enum pw_verdict verdict;
+                bool bad;
+        } cases[] = {
+            {PW_TCP, true, PW_UNEXPECTED, true},  {PW_UDP, false, PW_UNEXPECTED, true},
+            {PW_UDP, true, PW_UNEXPECTED, false}, {PW_UDPLITE, true, PW_UNEXPECTED, false},
+            {PW_UDP, true, PW_DENIED, true},      {PW_TCP, false, PW_EXPECTED, false},
+            {PW_TCP, false, PW_IGNORED, false},   {PW_TCP, false, PW_UNJUDGED, false},
+        };
+        _cleanup_(pw_record_unrefp) struct pw_record *record =
+            sample_record(&(struct sample){.exe = ""});
+
+        for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
+                record->protocol = cases[i].protocol;
+                record->ephemeral = cases[i].ephemeral;
+                record->verdict = cases[i].verdict;
+                assert_int_equal(pw_record_is_unexpected(record), cases[i].bad);
+        }
+        assert_text(record, "verdict", "-");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -193,6 +219,7 @@ int main(void)
             cmocka_unit_test(test_values),
             cmocka_unit_test(test_unknown),
             cmocka_unit_test(test_extremes),
+            cmocka_unit_test(test_unexpected),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

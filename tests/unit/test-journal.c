@@ -152,10 +152,10 @@ static void test_kinds(void **state)
              PW_MESSAGE_ALERT_SCOPE_WIDENED, "PRIORITY=4"},
             {PW_REASON_SECOND_OWNER, "Second owner", "allow @5", PW_MESSAGE_ALERT_SECOND_OWNER,
              "PRIORITY=4"},
-            {PW_REASON_REQUIRED_MISSING, "Required port", "show 8080",
+            {PW_REASON_REQUIRED_MISSING, "Required port", "show @5",
              PW_MESSAGE_ALERT_REQUIRED_MISSING, "PRIORITY=4"},
             {PW_REASON_NO_OWNER | PW_REASON_UNEXPECTED, "Unexpected port is open, owner unknown",
-             "allow @5", PW_MESSAGE_ALERT_NO_OWNER, "PRIORITY=4"},
+             "show @5", PW_MESSAGE_ALERT_NO_OWNER, "PRIORITY=4"},
         };
 
         (void)state;

@@ -297,6 +297,79 @@ static void hostile_paths(void **state)
         assert_true(strlen(names.container) > 100);
 }
 
+/* ---- mounts ---- */
+
+#define MOUNT "36 35 98:0 /usr\\040x /mnt/a\\134b rw,noatime shared:1 - ext4 /dev/root rw\n"
+
+static void mount_line(void **state)
+{
+        static const char *const bad[] = {
+            "",
+            "36",
+            "36 35 98:0 /",
+            "36 35 98:0 / ",
+            "x 35 98:0 / /",
+            "-1 35 98:0 / /",
+            "36x 35 98:0 / /",
+            "99999999999999999999999 35 98:0 / /",
+            "36 35 98:0 root /",
+            "36 35 98:0 / point",
+            "36  35 98:0 / /",
+        };
+        char line[256];
+        struct pw_mount mount = {.id = 7};
+
+        (void)state;
+        for (size_t i = 0; i < PW_ELEMENTS(bad); i++) {
+                strcpy(line, bad[i]);
+                assert_int_equal(pw_proc_mount_parse(line, &mount), -EBADMSG);
+        }
+        strcpy(line, MOUNT);
+        assert_int_equal(pw_proc_mount_parse(line, &mount), 0);
+        assert_int_equal(mount.id, 36);
+        assert_string_equal(mount.root, "/usr x");
+        assert_string_equal(mount.point, "/mnt/a\\b");
+        /* What is not an escape stays; a cut one, too. */
+        strcpy(line, "1 2 3:4 /\\08\\4 /\\400\\04");
+        assert_int_equal(pw_proc_mount_parse(line, &mount), 0);
+        assert_string_equal(mount.root, "/\\08\\4");
+        assert_string_equal(mount.point, "/\\400\\04");
+}
+
+/* A sandbox that mounts a directory on itself leaves files where they are; a file mounted over
+ * another's path, and another directory mounted there, do not. */
+static void places(void **state)
+{
+        static const struct {
+                const char *root, *point, *path, *place; /* place NULL: not below the mount */
+        } cases[] = {
+            {"/", "/", "/usr/sbin/x", "/usr/sbin/x"},
+            {"/usr", "/usr", "/usr/sbin/x", "/usr/sbin/x"},
+            {"/usr/sbin/x", "/usr/sbin/x", "/usr/sbin/x", "/usr/sbin/x"},
+            {"/usr/bin/python//deleted", "/usr/sbin/x", "/usr/sbin/x", "/usr/bin/python//deleted"},
+            {"/usr/bin", "/usr/sbin", "/usr/sbin/x", "/usr/bin/x"},
+            {"/@root", "/", "/usr/sbin/x", "/@root/usr/sbin/x"},
+            {"/", "/usr", "/usr/sbin/x", "/sbin/x"},
+            {"/", "/usr", "/usrlocal/x", NULL},
+            {"/", "/mnt", "/usr/sbin/x", NULL},
+            {"/", "/usr/sbin/x/y", "/usr/sbin/x", NULL},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
+                struct pw_mount mount = {1, cases[i].root, cases[i].point};
+                struct pw_place place;
+                char whole[256];
+                bool ok = pw_proc_place(&mount, cases[i].path, &place);
+
+                assert_int_equal(ok, cases[i].place != NULL);
+                if (!ok)
+                        continue;
+                snprintf(whole, sizeof whole, "%s%s", place.root, place.rest);
+                assert_string_equal(whole, cases[i].place);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -304,7 +377,8 @@ int main(void)
             cmocka_unit_test(comm),          cmocka_unit_test(socket_link),
             cmocka_unit_test(ring),          cmocka_unit_test(cgroup_file),
             cmocka_unit_test(units),         cmocka_unit_test(containers),
-            cmocka_unit_test(hostile_paths),
+            cmocka_unit_test(hostile_paths), cmocka_unit_test(mount_line),
+            cmocka_unit_test(places),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #define LOCAL "etc/50-local.rules"
+#define NOW (1795000000 * PW_USEC_PER_SEC) /* 2026-11-18 */
 
 static char root[] = "/tmp/portwatch-edit-XXXXXX";
 static char place[PW_REFUSAL_MAX + 4096];
@@ -74,7 +75,7 @@ static int add_to(const char *name, const char *line)
         snprintf(etc, sizeof etc, "%s/etc", root);
         snprintf(lib, sizeof lib, "%s/lib/", root);
         snprintf(path, sizeof path, "%s/%s", root, name);
-        return pw_rule_add(&paths, path, line, NULL, place, sizeof place);
+        return pw_rule_add(&paths, path, line, NULL, NOW, place, sizeof place);
 }
 
 static int add(const char *line)
@@ -95,7 +96,7 @@ static void test_new_file(void **state _unused_)
 
         assert_int_equal(add("allow tcp 80"), 0);
         umask(before);
-        assert_string_equal(place, "");
+        assert_place("50-local.rules:1");
         assert_file(LOCAL, "allow tcp 80\n");
         assert_int_equal(stat(path_of(LOCAL), &status), 0);
         assert_int_equal(status.st_mode & 07777, 0644);
@@ -151,9 +152,31 @@ static void test_there_already(void **state _unused_)
         assert_int_equal(add("allow tcp 443"), 2);
         assert_place("10-site.rules:1");
         /* Another text that would change nothing. */
-        assert_int_equal(add("allow tcp 80 user=dev scope=any"), 1);
+        assert_int_equal(add("allow tcp 80 user=dev scope=any"), 3);
         assert_place("50-local.rules:1");
         assert_file(LOCAL, "allow tcp 80 user=dev\n");
+}
+
+/* A rule that ends some day decides until then: behind it, a new one would do nothing for hours. */
+static void test_before_what_has_not_ended(void **state _unused_)
+{
+        put(LOCAL, "allow tcp 80 until=2036-01-01\n");
+        assert_int_equal(add("deny tcp 80 user=dev  # 2026-11-18, @1"), 0);
+        assert_place("50-local.rules:1");
+        assert_file(LOCAL,
+                    "deny tcp 80 user=dev  # 2026-11-18, @1\nallow tcp 80 until=2036-01-01\n");
+        assert_int_equal(add("deny tcp 80 user=dev  # later"), 2);
+        /* The same verdict for longer: it goes on when the other ends. */
+        assert_int_equal(add("allow tcp 80"), 0);
+        assert_place("50-local.rules:3");
+        /* One that has ended is in nobody's way. */
+        put(LOCAL, "allow tcp 81 until=2020-01-01\n");
+        assert_int_equal(add("deny tcp 81"), 0);
+        assert_file(LOCAL, "allow tcp 81 until=2020-01-01\ndeny tcp 81\n");
+        /* In another file nothing can be done but to name it. */
+        put("lib/10-site.rules", "allow tcp 82 until=2036-01-01\n");
+        assert_int_equal(add("deny tcp 82"), 1);
+        assert_place("10-site.rules:1");
 }
 
 /* The same text below a rule that takes it all has no effect: it is not "there already". */
@@ -263,6 +286,7 @@ int main(void)
             TEST(test_before_the_first_line),
             TEST(test_shadowed_elsewhere),
             TEST(test_there_already),
+            TEST(test_before_what_has_not_ended),
             TEST(test_there_but_shadowed),
             TEST(test_require_beside_allow),
             TEST(test_refused_lines),

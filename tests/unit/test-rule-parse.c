@@ -170,6 +170,15 @@ static void test_require_ports(void **state _unused_)
         assert_int_equal(rule.ports[3], 443);
         assert_int_equal(rule.grace_usec, 60 * PW_USEC_PER_SEC);
         pw_rule_done(&rule);
+        rule = accepted("require tcp 443"); /* a restart of the service is no alert */
+        assert_int_equal(rule.grace_usec, 5 * PW_USEC_PER_SEC);
+        pw_rule_done(&rule);
+        rule = accepted("require tcp 443 grace=0");
+        assert_int_equal(rule.grace_usec, 0);
+        pw_rule_done(&rule);
+        rule = accepted("allow tcp 443");
+        assert_int_equal(rule.grace_usec, 0);
+        pw_rule_done(&rule);
         refused("require tcp 80-90", 13, "not a single port");
         refused("require tcp 22,any", 16, "not a single port");
         refused("require udp ephemeral", 13, "not a single port");

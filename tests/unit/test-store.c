@@ -297,15 +297,124 @@ static void test_alert_without_interval(void **state)
         record->reasons = PW_REASON_REQUIRED_MISSING;
         put(fixture, PW_WRITE_ALERT, record, T0);
         assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 1);
-        /* Writes about alerts that are not there, or have no number. */
+        /* Nothing to mark as delivered; and alerts without a number. */
         record->alert_id = 99;
-        put(fixture, PW_WRITE_ALERT_UPDATE, record, T0);
         put(fixture, PW_WRITE_DELIVERED, record, T0);
-        put(fixture, PW_WRITE_RESOLVED, record, T0);
         record->alert_id = 0;
         put(fixture, PW_WRITE_ALERT, record, T0);
+        put(fixture, PW_WRITE_ALERT_UPDATE, record, T0);
+        put(fixture, PW_WRITE_RESOLVED, record, T0);
         assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 1);
         assert_int_equal(number(fixture, "SELECT count(*) FROM event"), 1);
+}
+
+/* A number that another listener's alert has: that one stays as it is, and all that is said of the
+ * new alert goes to the new one, also when it is said twice. */
+static void test_alert_of_another(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *one = make_record(8080, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *two = make_record(8081, "b");
+
+        one->alert_id = two->alert_id = 4;
+        one->reasons = two->reasons = PW_REASON_UNEXPECTED;
+        one->raised_usec = T0 + 1;
+        two->raised_usec = T0 + 2;
+        put(fixture, PW_WRITE_OPEN, two, T0);
+        put(fixture, PW_WRITE_ALERT, one, T0 + 1);
+        for (int i = 0; i < 2; i++) {
+                two->alert_count = 1;
+                put(fixture, PW_WRITE_ALERT, two, T0 + 2);
+                two->alert_count = 3;
+                put(fixture, PW_WRITE_ALERT_UPDATE, two, T0 + 3);
+                put(fixture, PW_WRITE_DELIVERED, two, T0 + 4);
+                put(fixture, PW_WRITE_RESOLVED, two, T0 + 5);
+        }
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 2);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert WHERE id = 4 AND count = 1"
+                                         " AND delivered IS NULL AND resolved IS NULL"),
+                         1);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert a JOIN listener l"
+                                         " ON l.id = a.listener WHERE a.id = 5 AND l.port = 8081"
+                                         " AND count = 3 AND resolved IS NOT NULL"),
+                         1);
+        assert_int_equal(number(fixture, "SELECT alert FROM interval"), 5);
+        assert_int_equal(n_events(fixture, PW_EVENT_ALERT), 2);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event WHERE alert = 5"), 3);
+}
+
+/* A replay after the owner became known: the alert has moved, and is no other one's. */
+static void test_alert_moved(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *unknown = make_record(8080, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *known = make_record(8080, "b");
+        struct pw_write write = {.kind = PW_WRITE_REASSIGN, .time_usec = T0 + 2};
+
+        unknown->alert_id = known->alert_id = 4;
+        unknown->reasons = known->reasons = PW_REASON_UNEXPECTED;
+        unknown->raised_usec = known->raised_usec = T0 + 1;
+        for (int i = 0; i < 2; i++) {
+                put(fixture, PW_WRITE_OPEN, unknown, T0);
+                put(fixture, PW_WRITE_ALERT, unknown, T0 + 1);
+                write.record = pw_record_ref(known);
+                write.previous = pw_record_ref(unknown);
+                assert_int_equal(pw_writes_add(&fixture->writes, write), 0);
+                apply(fixture, T0 + 2);
+        }
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 1);
+        assert_int_equal(n_events(fixture, PW_EVENT_ALERT), 1);
+}
+
+/* A new file was begun: what is said of an alert brings it back. */
+static void test_alert_in_new_file(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *one = make_record(8080, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *two = make_record(8081, "a");
+
+        one->alert_id = 7;
+        two->alert_id = 9;
+        one->reasons = two->reasons = PW_REASON_DENIED;
+        one->raised_usec = two->raised_usec = T0 + 1;
+        one->delivered_usec = T0 + 2;
+        one->alert_count = 2;
+        put(fixture, PW_WRITE_OPEN, one, T0);
+        for (int i = 0; i < 2; i++) {
+                put(fixture, PW_WRITE_ALERT_UPDATE, one, T0 + 3);
+                put(fixture, PW_WRITE_RESOLVED, two, T0 + 4);
+        }
+        assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 2);
+        assert_true(number(fixture, "SELECT raised FROM alert WHERE id = 7") == (int64_t)T0 + 1);
+        assert_true(number(fixture, "SELECT delivered FROM alert WHERE id = 7") == (int64_t)T0 + 2);
+        assert_int_equal(number(fixture, "SELECT count FROM alert WHERE id = 7"), 2);
+        assert_int_equal(number(fixture, "SELECT alert FROM interval"), 7);
+        assert_true(number(fixture, "SELECT resolved FROM alert WHERE id = 9") == (int64_t)T0 + 4);
+        assert_int_equal(n_events(fixture, PW_EVENT_RESOLVED), 1);
+}
+
+/* What the journal has, it has, until there is something graver to tell. */
+static void test_alert_stays_delivered(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(8080, "a");
+
+        record->alert_id = 1;
+        record->reasons = PW_REASON_UNEXPECTED;
+        record->raised_usec = T0;
+        put(fixture, PW_WRITE_ALERT, record, T0);
+        put(fixture, PW_WRITE_DELIVERED, record, T0 + 1);
+        put(fixture, PW_WRITE_ALERT_UPDATE, record, T0 + 2); /* made before it was delivered */
+        assert_true(number(fixture, "SELECT delivered FROM alert") == (int64_t)T0 + 1);
+        record->reasons |= PW_REASON_DENIED;
+        put(fixture, PW_WRITE_ALERT_UPDATE, record, T0 + 3);
+        assert_int_equal(number(fixture, "SELECT delivered IS NULL FROM alert"), 1);
+        put(fixture, PW_WRITE_DELIVERED, record, T0 + 4);
+        put(fixture, PW_WRITE_ALERT_UPDATE, record, T0 + 3); /* a second time */
+        assert_true(number(fixture, "SELECT delivered FROM alert") == (int64_t)T0 + 4);
+        record->reasons = PW_REASON_UNEXPECTED;
+        put(fixture, PW_WRITE_ALERT_UPDATE, record, T0 + 5);
+        assert_true(number(fixture, "SELECT delivered FROM alert") == (int64_t)T0 + 4);
 }
 
 /* ---- events ---- */
@@ -484,6 +593,71 @@ static void test_resume_limit(void **state)
         assert_int_equal(past.last_alert_id, 0);
 }
 
+/* What is over is bounded, whatever the limit for what is open; open alerts are all kept. */
+static void test_resume_closed_limit(void **state)
+{
+        struct fixture *fixture = *state;
+        struct pw_past past;
+
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        pw_past_done(&past);
+        for (unsigned i = 1; i <= PW_PAST_CLOSED_MAX + 20; i++) {
+                _cleanup_(pw_record_unrefp) struct pw_record *record =
+                    make_record((uint16_t)i, "a");
+
+                record->alert_id = i;
+                record->reasons = PW_REASON_UNEXPECTED;
+                record->raised_usec = T0;
+                record->resolved_usec = record->closed_usec = T0 + i;
+                add(fixture, PW_WRITE_OPEN, record, T0);
+                add(fixture, PW_WRITE_ALERT, record, T0);
+                add(fixture, PW_WRITE_CLOSE, record, T0 + i);
+                if (i > 5)
+                        add(fixture, PW_WRITE_RESOLVED, record, T0 + i);
+                else
+                        fixture->writes.items[fixture->writes.n - 2].record->resolved_usec = 0;
+        }
+        apply(fixture, T0 + 100000);
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 200000, &past), 0);
+        assert_int_equal(past.recent.n, PW_PAST_CLOSED_MAX);
+        assert_int_equal(past.recent.items[0]->port, PW_PAST_CLOSED_MAX + 20);
+        assert_int_equal(past.alerts.n, PW_PAST_CLOSED_MAX + 5);
+        assert_int_equal(past.alerts.items[0]->alert_id, PW_PAST_CLOSED_MAX + 20);
+        assert_int_equal(past.alerts.items[past.alerts.n - 1]->alert_id, 1);
+        /* All are one process's. */
+        assert_ptr_equal(past.recent.items[0]->owner, past.alerts.items[7]->owner);
+        pw_past_done(&past);
+}
+
+/* Rows of one process share its owner; no other rows do. */
+static void test_resume_shares_owners(void **state)
+{
+        struct fixture *fixture = *state;
+        struct pw_record *records[4];
+        struct pw_past past;
+
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        pw_past_done(&past);
+        for (size_t i = 0; i < PW_ELEMENTS(records); i++) {
+                records[i] = make_record((uint16_t)(80 + i), "a");
+                records[i]->opened_usec = T0 + 10 - i;
+        }
+        records[2]->owner->started[0]++;
+        records[3]->owner->unknown = PW_UNKNOWN_HIDDEN;
+        for (size_t i = 0; i < PW_ELEMENTS(records); i++) {
+                put(fixture, PW_WRITE_OPEN, records[i], T0);
+                pw_record_unref(records[i]);
+        }
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        assert_int_equal(past.open.n, 4);
+        assert_ptr_equal(past.open.items[0]->owner, past.open.items[1]->owner);
+        assert_ptr_not_equal(past.open.items[0]->owner, past.open.items[2]->owner);
+        assert_ptr_not_equal(past.open.items[0]->owner, past.open.items[3]->owner);
+        assert_ptr_not_equal(past.open.items[2]->owner, past.open.items[3]->owner);
+        assert_int_equal(past.open.items[3]->owner->unknown, PW_UNKNOWN_HIDDEN);
+        pw_past_done(&past);
+}
+
 /* ---- forgetting ---- */
 
 static void prune_all(struct fixture *fixture, uint64_t before_usec, uint64_t max_bytes,
@@ -584,6 +758,36 @@ static void test_prune_by_size(void **state)
         assert_int_equal(number(fixture, "SELECT count(*) FROM interval"), 1);
         assert_int_equal(number(fixture, "SELECT count(*) FROM alert"), 0);
         assert_int_equal(n_open(fixture), 1);
+}
+
+/* A user with hundreds of copies of a program, each of which has less history than somebody else's
+ * only one, pushes out the user's own history. */
+static void test_prune_many_programs(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *quiet = make_record(22, "quiet");
+        int64_t pages;
+
+        for (uint64_t i = 0; i < 20; i++)
+                put_interval(fixture, quiet, T0 + 2 * i, T0 + 2 * i + 1);
+        for (unsigned i = 0; i < 300; i++) {
+                _cleanup_(pw_record_unrefp) struct pw_record *noisy = make_record(8080, "noisy");
+                char exe[32];
+
+                snprintf(exe, sizeof exe, "/home/noisy/%u", i);
+                free(noisy->owner->exe);
+                noisy->owner->exe = strdup(exe);
+                pw_record_identify(noisy);
+                for (uint64_t k = 0; k < 10; k++)
+                        put_interval(fixture, noisy, T0 + 2 * k, T0 + 2 * k + 1);
+        }
+        pages = number(fixture, "PRAGMA page_count");
+        prune_all(fixture, 0, (uint64_t)pages * 4096 / 2, 100);
+        assert_true(number(fixture, "SELECT count(*) FROM interval WHERE port = 8080") < 2500);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM interval WHERE port = 22"), 20);
+        assert_int_equal(number(fixture, "SELECT count(*) FROM event e JOIN owner o"
+                                         " ON o.id = e.owner WHERE user = 'quiet'"),
+                         40);
 }
 
 /* An owner that changes all the time fills the file with events: they go before others' history. */
@@ -692,6 +896,10 @@ int main(void)
             STORE_TEST(test_reassign_to_itself),
             STORE_TEST(test_alert_life),
             STORE_TEST(test_alert_without_interval),
+            STORE_TEST(test_alert_of_another),
+            STORE_TEST(test_alert_moved),
+            STORE_TEST(test_alert_in_new_file),
+            STORE_TEST(test_alert_stays_delivered),
             STORE_TEST(test_events),
             STORE_TEST(test_event_ids_never_repeat),
             STORE_TEST(test_batch_is_atomic),
@@ -699,9 +907,12 @@ int main(void)
             STORE_TEST(test_resume_other_boot),
             STORE_TEST(test_clean_stop),
             STORE_TEST(test_resume_limit),
+            STORE_TEST(test_resume_closed_limit),
+            STORE_TEST(test_resume_shares_owners),
             STORE_TEST(test_prune_by_age),
             STORE_TEST(test_prune_keeps_open_alerts),
             STORE_TEST(test_prune_by_size),
+            STORE_TEST(test_prune_many_programs),
             STORE_TEST(test_prune_noisy_events),
             STORE_TEST(test_prune_step),
             STORE_TEST(test_bytes_an_event),

@@ -381,7 +381,8 @@ static void test_format_time(void **state _unused_)
         assert_string_equal(pw_format_when(buffer, sizeof buffer, usec, NOW), expected)
         ASSERT_WHEN(NOW + 127 * SEC, "11:02:07");
         ASSERT_WHEN(NOW - 11 * HOUR, "00:00:00");
-        ASSERT_WHEN(NOW - 11 * HOUR - 1, "Nov 23 23:59");
+        ASSERT_WHEN(NOW - 11 * HOUR - 1, "Nov 23 23:59:59");
+        ASSERT_WHEN(NOW - 24 * HOUR, "Nov 23 11:00");
         ASSERT_WHEN(NOW - 140 * DAY, "Jul 07 12:00");  /* summer time */
         ASSERT_WHEN(1767222000 * SEC, "Jan 01 00:00"); /* this year in Berlin, not in UTC */
         ASSERT_WHEN(1767222000 * SEC - 1, "2025-12-31");

@@ -215,6 +215,7 @@ static int principal_read(struct pw_attribution *attribution, const struct pw_ho
         struct pw_cgroup_names names;
         struct pw_proc_stat stat;
         uint32_t uid;
+        int r;
 
         /* From here on `dir` is this process or none; but it may be one with a reused pid. */
         if (dir < 0 || pw_proc_read_stat(&attribution->proc, dir, "stat", &stat, NULL) < 0 ||
@@ -226,11 +227,14 @@ static int principal_read(struct pw_attribution *attribution, const struct pw_ho
         pw_proc_read_cgroup(&attribution->proc, dir, &names);
         if (set_user(owner, attribution->users, uid) < 0 || set_names(owner, &names) < 0 ||
             set_text(&owner->comm, holder->comm) < 0 ||
-            pw_proc_read_cmdline(&attribution->proc, dir, &owner->cmdline) < 0 ||
-            pw_proc_read_exe(&attribution->proc, dir, &owner->exe, &owner->traits) < 0)
+            pw_proc_read_cmdline(&attribution->proc, dir, &owner->cmdline) < 0)
                 return -ENOMEM;
-        *ret = PW_TAKE_PTR(owner);
-        return 0;
+        /* Last, since one that is ending loses it first: without it, it would be another listener.
+         */
+        r = pw_proc_read_exe(&attribution->proc, dir, &owner->exe, &owner->traits);
+        if (r == 0)
+                *ret = PW_TAKE_PTR(owner);
+        return r < 0 ? r : 0;
 }
 
 /* The first of the holders that still lives: its rank among those kept, which is their number

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define RINGS_MAX 64           /* looked into in one search */
-#define GLANCE 4096            /* descriptors read at first sight; few programs have more */
+#define GLANCE 1024            /* descriptors read at first sight; few programs have more */
 #define DESCRIPTORS_MAX 200000 /* of one process */
 
 static int compare_inodes(const void *a, const void *b)

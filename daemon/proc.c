@@ -359,6 +359,8 @@ int pw_proc_read_exe(struct pw_proc *proc, int dir_fd, char **ret_path, unsigned
         for (unsigned tries = 0; tries < 3; tries++) {
                 ssize_t n = read_exe_link(proc, dir_fd, link, sizeof link);
 
+                if (n == -ENOENT || n == -ESRCH)
+                        return 1;
                 if (n <= 0)
                         return 0;
                 length = (size_t)n;

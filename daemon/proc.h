@@ -66,7 +66,7 @@ int pw_proc_read_stat(struct pw_proc *proc, int dir_fd, const char *path, struct
                       char *comm);
 
 /* The executable's path (clean, without " (deleted)"; NULL where it may not be known) and what is
- * notable about it (enum pw_trait). 0 or -ENOMEM. */
+ * notable about it (enum pw_trait). 0; 1: it has none any more (it is ending); -ENOMEM. */
 int pw_proc_read_exe(struct pw_proc *proc, int dir_fd, char **ret_path, unsigned *ret_traits);
 
 /* The command line, its arguments one blank apart; NULL where it has none. 0 or -ENOMEM. */

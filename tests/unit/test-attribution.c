@@ -463,6 +463,8 @@ static void executables(void **state)
         find(true);
         assert_null(owners[0]->exe);
         assert_int_equal(owners[0]->traits, 0);
+        /* It is ending: a listener without its executable would be another one. */
+        assert_int_not_equal(owners[0]->unknown, PW_KNOWN);
 }
 
 /* The same path on the host is another file. */

@@ -27,9 +27,10 @@ static bool is_any(const struct pw_record *record)
 static struct pw_address unmapped(const struct pw_address *address)
 {
         struct pw_address v4 = {.family = AF_INET};
+        struct in6_addr v6;
 
-        if (address->family == AF_INET ||
-            !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)address->bytes))
+        memcpy(&v6, address->bytes, sizeof v6);
+        if (address->family == AF_INET || !IN6_IS_ADDR_V4MAPPED(&v6))
                 return *address;
         memcpy(v4.bytes, address->bytes + 12, 4);
         return v4;

@@ -11,13 +11,21 @@ function(compress file)
   execute_process(COMMAND gzip -9 -n ${file} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 
+# A checkout may have been made with any umask.
+function(add name directory new_name)
+  file(COPY ${CPACK_PORTWATCH_DEBIAN_DIR}/${name} DESTINATION ${directory}
+    FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+  file(RENAME ${directory}/${name} ${directory}/${new_name})
+endfunction()
+
 set(doc ${usr}/share/doc/${CPACK_PACKAGE_NAME})
 file(REMOVE ${doc}/LICENSE)
-file(COPY ${CPACK_PORTWATCH_DEBIAN_DIR}/copyright DESTINATION ${doc})
-file(COPY ${CPACK_PORTWATCH_DEBIAN_DIR}/changelog DESTINATION ${doc})
+add(copyright ${doc} copyright)
+add(changelog ${doc} changelog)
 file(RENAME ${doc}/NEWS.md ${doc}/NEWS)
 compress(${doc}/changelog)
 compress(${doc}/NEWS)
+add(lintian-overrides ${usr}/share/lintian/overrides ${CPACK_PACKAGE_NAME})
 
 file(GLOB pages ${usr}/share/man/man?/*.?)
 foreach(page ${pages})
@@ -27,8 +35,3 @@ endforeach()
 # On Debian a service is enabled where no preset says otherwise; a preset of ours would overrule those
 # that administrators have behind it.
 file(REMOVE_RECURSE ${usr}/lib/systemd/system-preset)
-
-file(COPY_FILE ${CPACK_PORTWATCH_DEBIAN_DIR}/lintian-overrides ${CPACK_TEMPORARY_DIRECTORY}/overrides)
-file(MAKE_DIRECTORY ${usr}/share/lintian/overrides)
-file(RENAME ${CPACK_TEMPORARY_DIRECTORY}/overrides
-  ${usr}/share/lintian/overrides/${CPACK_PACKAGE_NAME})

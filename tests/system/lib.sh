@@ -87,7 +87,8 @@ prepare() {
 begin() {
         trap '[ $? = 0 ] || fail "the test ended early"' EXIT
         if [ -z "${IMAGE-}" ]; then prepare; fi
-        mkfifo -m 0644 $T/stdin && exec {STDIN_KEEPER}<>$T/stdin # "listen" ends with its input
+        # shellcheck disable=SC2034 # "listen" ends with its input
+        mkfifo -m 0644 $T/stdin && exec {STDIN_KEEPER}<>$T/stdin
         wait_for 60 "the boot" booted
 }
 
@@ -95,9 +96,8 @@ booted() {
         [[ $(systemctl is-system-running) =~ ^(running|degraded)$ ]]
 }
 
-# install_package [FILE]
 install_package() {
-        dpkg --install "${1:-$PACKAGE}" >$T/dpkg.log 2>&1 && return
+        dpkg --install "$PACKAGE" >$T/dpkg.log 2>&1 && return
         cat $T/dpkg.log
         fail "the package cannot be installed"
 }
@@ -136,6 +136,23 @@ restarted_since() { # RESTARTS
         [ "$(restarts)" -gt "$1" ] && is_active
 }
 
+# The unit's own line, as "systemctl status" shows it.
+status_line() {
+        systemctl show -P StatusText portwatchd
+}
+
+status_says() { # REGEX
+        status_line | grep -Eq -- "$1"
+}
+
+store_state() {
+        portwatchctl status --json | jq -r .store.state
+}
+
+store_says() { # REGEX
+        store_state | grep -Eq -- "$1"
+}
+
 # ---- listeners ----
 
 SYNC_PORT=1999
@@ -168,7 +185,7 @@ run() {
 
 # listeners JQ-CONDITION: how many the daemon says are open.
 listeners() {
-        portwatchctl list --all --json | jq "[.listeners[] | select($1)] | length"
+        portwatchctl list --all --json 2>$T/listeners.err | jq "[.listeners[] | select($1)] | length"
 }
 
 listed() { # PORT

@@ -6,20 +6,12 @@
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
 
-store_state() {
-        portwatchctl status --json | jq -r .store.state
-}
-
 store_is_full() {
         ((round++))
         systemctl stop busy 2>/dev/null
         run busy -- "tcp:127.0.0.1:9000,reuseport=$((round % 7 + 1))" "udp:127.0.0.1:$((9000 + round))"
         sleep 1.5
         [ "$(store_state)" != ok ]
-}
-
-status_says() { # REGEX
-        systemctl show -P StatusText portwatchd | grep -Eq -- "$1"
 }
 
 has_alert() { # PORT

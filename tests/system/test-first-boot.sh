@@ -39,7 +39,8 @@ learned() {
 
 step "the boot"
 assert_eq "$(systemctl is-enabled portwatchd)" enabled "whether the unit is enabled"
-exec {late_keeper}<>/var/lib/stdin
+# shellcheck disable=SC2034 # "listen" ends with its input
+exec {LATE_KEEPER}<>/var/lib/stdin
 for service in ssh nginx; do
         systemctl is-active --quiet $service || fail "$service does not run"
         figure "$service was up $((($(up $service) - $(up portwatchd)) / 1000)) ms after portwatchd"

@@ -9,7 +9,7 @@
 needs sqlite3 useradd
 DB=$STATE/history.db
 verbs=(list history alerts 'show 8080' 'show @1' 'explain 8080' scan rules check
-        'check tcp/8080 exe=/usr/local/bin/listen' verify status baseline 'list --at -1s')
+        'check tcp/8080 exe=/usr/local/bin/listen' verify status baseline 'history --since -1h')
 private=(list history alerts 'show 8080' 'show @1' rules check 'check tcp/8080' verify)
 
 be() { # USER COMMAND…
@@ -127,14 +127,6 @@ wal_is_large() {
         [ "$(stat -c %s $DB-wal)" -gt $((17 << 20)) ]
 }
 
-store_state() {
-        portwatchctl status --json | jq -r .store.state
-}
-
-status_says() { # REGEX
-        store_state | grep -Eq -- "$1"
-}
-
 step "a reader that hangs"
 mkfifo -m 0644 $T/words
 be member sqlite3 -readonly $DB <$T/words >$T/reader &
@@ -145,15 +137,15 @@ reader=$(pgrep -u member -x sqlite3) || fail "the reader has ended"
 wait_for 200 "the log grows" wal_is_large
 run other -- tcp:0.0.0.0:8081
 wait_for 5 "an alert all the same" alerted 8081
-wait_for 90 "status names the reader" status_says "pid $reader\b"
+wait_for 90 "status names the reader" store_says "pid $reader\b"
 figure "$(store_state)"
-wait_for 90 "history pauses" status_says '^paused'
+wait_for 90 "history pauses" store_says '^paused'
 run third -- tcp:0.0.0.0:8082
 wait_for 5 "an alert all the same" alerted 8082
 assert_eq "$(as member 'history -n 5')" 0 "history beside a reader that hangs"
 systemctl stop churn
 exec {words}>&-
-wait_for 90 "status forgets the reader" status_says '^ok$'
+wait_for 90 "status forgets the reader" store_says '^ok$'
 sync_looks
 assert_eq "$(alerts '.port == 8081 or .port == 8082')" 2 "alerts that the history has after all"
 [ "$(stat -c %s $DB-wal)" -le $((5 << 20)) ] || fail "the log stays large"

@@ -7,14 +7,6 @@
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
 
-status_line() {
-        systemctl show -P StatusText portwatchd
-}
-
-status_says() { # REGEX
-        status_line | grep -Eq -- "$1"
-}
-
 no_alert_doubled() {
         assert_eq "$(alerts true)" 1 "alerts in the history"
         assert_eq "$(alert 8080 '"\(.count) \(.resolved)"')" "1 null" "the alert's count and end"

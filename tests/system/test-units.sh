@@ -190,7 +190,9 @@ assert_says $T/out 'portwatchctl show @[0-9]+' "what journalctl -x says to do"
 assert_eq "$(entries PORTWATCH_ALERT=1)" 8 "alerts in the journal"
 
 step "after a restart of everything all are still expected"
-systemctl restart plain waits.socket dynamic many@8004 portwatchd
+systemctl stop waits.socket waits.service # its queue, too
+systemctl start waits.socket && systemctl restart plain dynamic many@8004 portwatchd ||
+        fail "not all were restarted"
 sync_looks
 assert_eq "$(entries PORTWATCH_ALERT=1)" 8 "alerts in the journal"
 assert_eq "$(alerts '.resolved == null')" 0 "open alerts"

@@ -219,6 +219,10 @@ static int meet_again(struct pw_manager *m, const struct unknown_socket *unknown
         uint64_t delay_usec = PW_MIN(2 * unknown->delay_usec, UNKNOWN_LAST_USEC);
         int r = 0;
 
+        /* It may have gone since the last look, which the next one will show. */
+        if (owner->unknown != PW_KNOWN &&
+            pw_sockdiag_prove(m->diag, &unknown->opened.socket) == PW_PROOF_GONE)
+                return 0;
         if (!unknown->attached)
                 r = manager_attach(m, &unknown->opened, owner);
         else

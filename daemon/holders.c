@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define RINGS_MAX 64           /* looked into in one search */
-#define GLANCE 1024            /* descriptors read at first sight; few programs have more */
+#define GLANCE 4096            /* descriptors read at first sight; few programs have more */
 #define DESCRIPTORS_MAX 200000 /* of one process */
 
 static int compare_inodes(const void *a, const void *b)
@@ -297,7 +297,6 @@ int pw_holders_visit_rings(struct pw_holders *holders)
 /* ---- all processes ---- */
 
 #define THREADS_MAX 4
-#define SHARE 8         /* processes taken at once */
 #define THREAD_LEAST 48 /* for fewer processes another thread is not worth its start */
 
 struct pids {
@@ -335,14 +334,12 @@ static int list_pids(struct pw_holders *holders, struct pids *pids)
 static int visit_pids(struct pw_holders *holders, struct pids *pids)
 {
         for (;;) {
-                size_t from = atomic_fetch_add(&pids->next, SHARE);
-                size_t to = PW_MIN(from + SHARE, pids->n);
+                size_t next = atomic_fetch_add(&pids->next, 1);
 
-                if (from >= pids->n)
+                if (next >= pids->n)
                         return 0;
-                for (; from < to; from++)
-                        if (pw_holders_glance(holders, pids->items[from]) < 0)
-                                return -ENOMEM;
+                if (pw_holders_glance(holders, pids->items[next]) < 0)
+                        return -ENOMEM;
         }
 }
 

@@ -18,7 +18,8 @@ set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXE
 
 set(DEBIAN_DIR ${PROJECT_SOURCE_DIR}/systemd/debian)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_MAINTAINER "The portwatch developers <portwatch@users.noreply.example.org>")
+set(CPACK_DEBIAN_PACKAGE_MAINTAINER
+  "The portwatch developers <portwatch@users.noreply.example.org>")
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION

@@ -32,6 +32,6 @@ foreach(page ${pages})
   compress(${page})
 endforeach()
 
-# On Debian a service is enabled where no preset says otherwise; a preset of ours would overrule those
-# that administrators have behind it.
+# On Debian a service is enabled where no preset says otherwise; a preset of ours would overrule
+# those that administrators have behind it.
 file(REMOVE_RECURSE ${usr}/lib/systemd/system-preset)

@@ -55,7 +55,8 @@ make_kernel_files() {
 
 make_devices() {
         local device
-        mount -t tmpfs -o mode=755,nosuid dev "$root/dev" && mkdir "$root/dev/pts" "$root/dev/shm" &&
+        mount -t tmpfs -o mode=755,nosuid dev "$root/dev" &&
+                mkdir "$root/dev/pts" "$root/dev/shm" &&
                 mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 pts "$root/dev/pts" &&
                 mount -t tmpfs -o mode=1777,nosuid,nodev shm "$root/dev/shm" || return
         for device in null zero full random urandom tty; do
@@ -143,7 +144,8 @@ start_init() {
         unshared=$!
         for _ in {1..1200}; do # preparing may take a minute
                 kill -0 "$unshared" 2>/dev/null || init_failed
-                init=$(pgrep -P "$unshared") && [ -S "/proc/$init/root/run/systemd/private" ] && return
+                init=$(pgrep -P "$unshared") &&
+                        [ -S "/proc/$init/root/run/systemd/private" ] && return
                 sleep 0.05
         done
         cannot "systemd does not answer"

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# Common ground of the system tests. A test sources this file first: that makes the Debian package,
-# boots a systemd (boot.sh), and starts the test again in it. What a test does there, installing
-# included, is seen nowhere else and ends with it.
+# Common ground of the system tests. A test sources this file first: that boots a systemd (boot.sh),
+# and starts the test again in it. What a test does there, installing included, is seen nowhere else
+# and ends with it. The package is there already (make-packages.sh).
 #
-# Before that a test may set
-#      IMAGE=yes        to be run before the boot, too, with PW_STAGE=image
-#      EARLIER=VERSION  to have a package of that version, as well: $EARLIER_PACKAGE
+# Before that a test may set IMAGE=yes, to be run before the boot, too, with PW_STAGE=image.
 
 set -uo pipefail
 export LC_ALL=C.UTF-8 TZ=UTC NO_COLOR=1
@@ -16,41 +14,21 @@ PATH=$PATH:/usr/sbin:/sbin
 . "$PW_SOURCE/tests/assert.sh"
 
 T=/run/test
+# shellcheck disable=SC2034 # for the tests
 VERSION=$(sed -n 's/^project(portwatch VERSION \([0-9.]*\) .*/\1/p' "$PW_SOURCE/CMakeLists.txt")
 PACKAGE=$PW_BUILD/package/portwatch.deb
+# shellcheck disable=SC2034
 EARLIER_PACKAGE=$PW_BUILD/package/earlier.deb
 RULES=/etc/portwatch/rules.d STATE=/var/lib/portwatch STATUS=/run/portwatch/status.json
 
 # ---- outside ----
 
-# A package of the version, from what is built: the same programs under another number.
-pack() { # VERSION FILE
-        local stage=$build/stage-$1
-        rm -rf "$stage" &&
-                cpack --config "$build/CPackConfig.cmake" -D CPACK_PACKAGE_VERSION="$1" -B "$stage" &&
-                mv "$stage"/*.deb "$2" && rm -rf "$stage"
-}
-
-make_packages() {
-        local build=$PW_BUILD/package
-        mkdir -p "$build"
-        {
-                cmake --preset package -S "$PW_SOURCE" -B "$build" &&
-                        cmake --build "$build" --parallel "$(nproc)" &&
-                        pack "$VERSION" "$PACKAGE" &&
-                        { [ -z "${EARLIER-}" ] || pack "$EARLIER" "$EARLIER_PACKAGE"; }
-        } >"$build/log" 2>&1 && return
-        cat "$build/log"
-        fail "the package cannot be made"
-}
-
 boot() {
         local options=() self
         self=$(realpath "$0")
-        needs jq systemctl systemd-run nsenter unshare setpriv findmnt pgrep dbus-daemon \
-                dpkg dpkg-shlibdeps cmake cpack
+        needs jq systemctl systemd-run nsenter unshare setpriv findmnt pgrep dbus-daemon dpkg
         [ "$(id -u)" = 0 ] || skip "needs root"
-        make_packages
+        [ -e "$PACKAGE" ] || skip "needs $PACKAGE: make-packages.sh"
         [ -z "${IMAGE-}" ] || options=(--prepare "PW_STAGE=image bash '$self'")
         PW_STAGE=booted exec bash "$PW_SOURCE/tests/system/boot.sh" --seconds 540 \
                 --share "$PW_SOURCE" --share "$PW_BUILD" "${options[@]}" -- bash "$self"
@@ -185,7 +163,8 @@ run() {
 
 # listeners JQ-CONDITION: how many the daemon says are open.
 listeners() {
-        portwatchctl list --all --json 2>$T/listeners.err | jq "[.listeners[] | select($1)] | length"
+        portwatchctl list --all --json 2>$T/listeners.err |
+                jq "[.listeners[] | select($1)] | length"
 }
 
 listed() { # PORT
@@ -202,6 +181,11 @@ sync_looks() {
         wait_for 40 "the daemon sees port $SYNC_PORT" listed $SYNC_PORT
         systemctl stop sync
         wait_for 40 "the daemon sees that port $SYNC_PORT has closed" unlisted $SYNC_PORT
+}
+
+# intervals PORT: how often the history has it.
+intervals() {
+        portwatchctl history -n all --json "$1" | jq '.intervals | length'
 }
 
 # alerts JQ-CONDITION: how many there are in the history, resolved ones included.

@@ -6,10 +6,13 @@
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
 
+needs sqlite3
+
 store_is_full() {
         ((round++))
         systemctl stop busy 2>/dev/null
-        run busy -- "tcp:127.0.0.1:9000,reuseport=$((round % 7 + 1))" "udp:127.0.0.1:$((9000 + round))"
+        run busy -- "tcp:127.0.0.1:9000,reuseport=$((round % 7 + 1))" \
+                "udp:127.0.0.1:$((9000 + round))"
         sleep 1.5
         [ "$(store_state)" != ok ]
 }

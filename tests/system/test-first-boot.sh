@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The package is installed into an image, and the daemon starts for the first time while that boots,
-# before sshd and nginx: what opens during the boot and in the minute after it is learned, without an
-# alert; what comes later is not. Would catch: a package that needs a running systemd, a unit that
+# before sshd and nginx: what opens during the boot and in the minute after it is learned, without
+# an alert; what comes later is not. Would catch: a package that needs a running systemd, a unit that
 # starts too late, and a baseline of half the services.
 # shellcheck source=tests/system/lib.sh
 IMAGE=yes
@@ -54,7 +54,8 @@ wait_for 100 "the baseline" learned
 figure "learned $((($(now_usec) - begun) / 1000000)) s after the boot"
 grep '^allow' $STATE/baseline.rules | sed 's/^/    /'
 for program in sshd nginx listen; do
-        grep -Eq "^allow .*exe=[^ ]*/$program\\b" $STATE/baseline.rules || fail "$program is not learned"
+        grep -Eq "^allow .*exe=[^ ]*/$program\\b" $STATE/baseline.rules ||
+                fail "$program is not learned"
 done
 sync_looks
 assert_eq "$(entries PORTWATCH_ALERT=1)" 0 "alerts"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Who may ask, and when: a member of the group "portwatch" in whatever state the daemon and its files
-# are; others are told what to do. A reader that hangs is named, and stops nothing. Would catch: files
-# that a reader cannot open or would create, a lock that is in the way, and a log without bounds.
+# Who may ask, and when: a member of the group "portwatch" in whatever state the daemon and its
+# files are; others are told what to do. A reader that hangs is named, and stops nothing. Would
+# catch: files that a reader cannot open or would create, a lock that is in the way, and a log without bounds.
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Two hundred restarts of a service that is allowed: no alert; of one that is not: one. By hasty and by
-# ordinary polling. Would catch: an alert for a new process of the same listener, for a socket that
+# Two hundred restarts of a service that is allowed: no alert; of one that is not: one. By hasty and
+# by ordinary polling. Would catch: an alert for a new process of the same listener, for a socket that
 # nothing holds for a moment, and for each time that a known alert comes back.
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
@@ -33,7 +33,7 @@ check() { # HOW
         restart_often unexpected
         assert_eq "$(alert_entries 8081)" 1 "alerts in the journal, $1"
         assert_eq "$(alerts '.port == 8081')" 1 "alerts in the history, $1"
-        figure "seen to open $(portwatchctl history -n all --json 8081 | jq '.intervals | length') times"
+        figure "seen to open $(intervals 8081) times"
 }
 
 ready PollIntervalSec=20ms CPUBudget=100%

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The unit's sandbox: how systemd rates it, and what it denies, tried from inside by a unit that is
 # the same but for its program. Each is tried by root outside, too, where it succeeds: so a refusal
-# comes from the sandbox and not from a probe that does nothing. Would catch: a line of the unit that
-# goes, or does not mean what it seems to.
+# comes from the sandbox and not from a probe that does nothing. Would catch: a line of the unit
+# that goes, or does not mean what it seems to.
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
 

@@ -50,6 +50,6 @@ systemctl reset-failed portwatchd
 systemctl start portwatchd || fail "the daemon does not start"
 sync_looks
 assert_eq "$(alerts '.port == 8080')" 1 "alerts for port 8080"
-assert_eq "$(portwatchctl history --json 8080 | jq '.intervals | length')" 1 "intervals of port 8080"
+assert_eq "$(intervals 8080)" 1 "intervals of port 8080"
 assert_eq "$(alert_entries 8080)" 1 "alerts in the journal"
 exit 0

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The daemon as a service: how fast it is ready, what its status line says, that a hung or killed one
-# is back without an alert lost or told twice, and that a reload with bad rules fails where the
+# The daemon as a service: how fast it is ready, what its status line says, that a hung or killed
+# one is back without an alert lost or told twice, and that a reload with bad rules fails where the
 # administrator sees it. Would catch: readiness told too late, a watchdog that is not fed or not
 # armed, a restart that raises old alerts anew, and a reload that succeeds whatever the rules say.
 # shellcheck source=tests/system/lib.sh

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The sockets that are known, as one array sorted by cookie and endpoint: a socket can leave its endpoint
- * and listen at another one, with the same cookie.
+/* The sockets that are known, as one array sorted by cookie and endpoint: a socket can leave its
+ * endpoint and listen at another one, with the same cookie. What events tell between two looks is
+ * kept beside it, so that one event does not cost a walk over all sockets: arrivals in a second,
+ * small array in the same order, departures as a mark. The next look brings both in.
  *
- * Invariants: (cookie, endpoint) are distinct; `told` is set once a socket has been handed out as opened, and
- * only such sockets are ever handed out as closed; `absent` marks those that the last look lacked
- * and that nothing has proven gone. A look builds the next array beside the old one and publishes
- * it at the end, so that running out of memory leaves everything as it was. */
+ * Invariants: (cookie, endpoint) are distinct; `told` is set once a socket has been handed out as
+ * opened, and only such sockets are ever handed out as closed; `absent` marks those that the last
+ * look lacked and that nothing has proven gone. A look builds the next array beside the old one and
+ * publishes it at the end, so that running out of memory leaves everything as it was. */
 
 #include "daemon/tracker.h"
 
@@ -14,7 +16,9 @@ struct tracked {
         uint64_t since_usec;
         void *tag;
         bool first_look, told, absent;
+        bool gone; /* an event said so: to be left out from now on */
 };
+#define ARRIVED_MAX 2048 /* beside the array, before they are brought in */
 
 /* New UDP ports of one user and cgroup within a minute. Who opens many is a client: resolvers take
  * a port at random for each question. */
@@ -28,7 +32,9 @@ struct burst {
 
 struct pw_tracker {
         struct tracked *sockets;
-        size_t n;
+        size_t n, n_gone;
+        struct tracked *arrived;
+        size_t n_arrived, arrived_capacity;
         struct pw_part *seen; /* parts that have been complete once: later arrivals are news */
         size_t n_seen, seen_capacity;
         struct pw_ports ephemeral;
@@ -55,6 +61,7 @@ void pw_tracker_free(struct pw_tracker *tracker)
         if (!tracker)
                 return;
         free(tracker->sockets);
+        free(tracker->arrived);
         free(tracker->seen);
         free(tracker);
 }
@@ -236,11 +243,46 @@ static size_t merge(struct pw_tracker *tracker, const struct pw_snapshot *snapsh
         return n;
 }
 
+/* Brings in what events told since the last look. 0 or -ENOMEM (everything is then as before). */
+static int bring_in(struct pw_tracker *tracker)
+{
+        size_t i = 0, j = 0, n = 0;
+        struct tracked *next;
+
+        if (tracker->n_arrived == 0 && tracker->n_gone == 0)
+                return 0;
+        next = reallocarray(NULL, tracker->n + tracker->n_arrived, sizeof *next);
+        if (!next)
+                return -ENOMEM;
+        while (i < tracker->n || j < tracker->n_arrived) {
+                const struct tracked *old = i < tracker->n ? &tracker->sockets[i] : NULL;
+                const struct tracked *new = j < tracker->n_arrived ? &tracker->arrived[j] : NULL;
+
+                if (old && old->gone) {
+                        tracker->n_absent -= old->absent;
+                        i++;
+                } else if (old && (!new || compare_sockets(&old->socket, &new->socket) < 0)) {
+                        next[n++] = *old;
+                        i++;
+                } else {
+                        next[n++] = *new;
+                        j++;
+                }
+        }
+        free(tracker->sockets);
+        tracker->sockets = next;
+        tracker->n = n;
+        tracker->n_arrived = tracker->n_gone = 0;
+        return 0;
+}
+
 int pw_tracker_look(struct pw_tracker *tracker, const struct pw_snapshot *snapshot,
                     uint64_t now_usec, struct pw_changes *opened, struct pw_changes *absent)
 {
         struct tracked *next;
 
+        if (bring_in(tracker) < 0)
+                return -ENOMEM;
         if (pw_array_reserve(&tracker->seen, &tracker->seen_capacity,
                              tracker->n_seen + snapshot->n_parts, sizeof *tracker->seen) < 0 ||
             reserve(opened, tracker->n + snapshot->n_sockets) < 0 ||
@@ -268,7 +310,8 @@ void pw_tracker_settle(struct pw_tracker *tracker, struct pw_changes *absent, co
         for (size_t i = 0; i < tracker->n; i++) {
                 struct tracked *tracked = &tracker->sockets[i];
 
-                if (a < absent->n && compare_sockets(&absent->items[a].socket, &tracked->socket) == 0) {
+                if (a < absent->n &&
+                    compare_sockets(&absent->items[a].socket, &tracked->socket) == 0) {
                         if (gone[a]) {
                                 tracker->n_absent--;
                                 if (tracked->told)
@@ -299,26 +342,131 @@ int pw_tracker_tick(struct pw_tracker *tracker, uint64_t now_usec, struct pw_cha
                 return -ENOMEM;
         tracker->due_usec = PW_USEC_INFINITY;
         for (size_t i = 0; i < tracker->n; i++)
-                if (!tracker->sockets[i].absent)
+                if (!tracker->sockets[i].absent && !tracker->sockets[i].gone)
                         tell_if_ripe(tracker, &tracker->sockets[i], now_usec, opened);
         return 0;
 }
 
-static struct tracked *find(const struct pw_tracker *tracker, const struct pw_socket *socket)
+/* The first of the sockets that does not come before this one: there, or where it would be. */
+static size_t place_of(const struct tracked *sockets, size_t n, const struct pw_socket *socket)
 {
-        size_t low = 0, high = tracker->n;
+        size_t low = 0;
 
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
+        while (low < n) {
+                size_t middle = low + (n - low) / 2;
 
-                if (compare_sockets(&tracker->sockets[middle].socket, socket) < 0)
+                if (compare_sockets(&sockets[middle].socket, socket) < 0)
                         low = middle + 1;
                 else
-                        high = middle;
+                        n = middle;
         }
-        if (low == tracker->n || compare_sockets(&tracker->sockets[low].socket, socket) != 0)
-                return NULL;
-        return &tracker->sockets[low];
+        return low;
+}
+
+static struct tracked *find_among(struct tracked *sockets, size_t n, const struct pw_socket *socket)
+{
+        size_t place = place_of(sockets, n, socket);
+
+        return place < n && compare_sockets(&sockets[place].socket, socket) == 0 ? &sockets[place]
+                                                                                 : NULL;
+}
+
+static struct tracked *find(const struct pw_tracker *tracker, const struct pw_socket *socket)
+{
+        struct tracked *found = find_among(tracker->sockets, tracker->n, socket);
+
+        if (found && !found->gone)
+                return found;
+        return find_among(tracker->arrived, tracker->n_arrived, socket);
+}
+
+int pw_tracker_open(struct pw_tracker *tracker, const struct pw_socket *socket, uint64_t now_usec)
+{
+        struct tracked *known = find(tracker, socket), new = {.socket = *socket};
+        bool was_told = known && known->told;
+        size_t place;
+
+        if (socket->cookie == 0)
+                return 0;
+        if (known) {
+                known->told = true;
+                return !was_told;
+        }
+        new.since_usec = now_usec;
+        new.told = true;
+        known = find_among(tracker->sockets, tracker->n, socket);
+        if (known) { /* gone, and there again before the next look */
+                *known = new;
+                tracker->n_gone--;
+                return 1;
+        }
+        if (tracker->n_arrived >= ARRIVED_MAX && bring_in(tracker) < 0)
+                return -ENOMEM;
+        if (pw_array_reserve(&tracker->arrived, &tracker->arrived_capacity, tracker->n_arrived + 1,
+                             sizeof *tracker->arrived) < 0)
+                return -ENOMEM;
+        place = place_of(tracker->arrived, tracker->n_arrived, socket);
+        memmove(&tracker->arrived[place + 1], &tracker->arrived[place],
+                (tracker->n_arrived - place) * sizeof *tracker->arrived);
+        tracker->arrived[place] = new;
+        tracker->n_arrived++;
+        return 1;
+}
+
+/* A socket with this cookie: all that have it are side by side. NULL: there is none. */
+static struct tracked *find_cookie(struct tracked *sockets, size_t n, uint64_t cookie)
+{
+        struct pw_socket first = {.cookie = cookie}; /* no endpoint comes before this one */
+        size_t i = place_of(sockets, n, &first);
+
+        for (; i < n && sockets[i].socket.cookie == cookie; i++)
+                if (!sockets[i].gone)
+                        return &sockets[i];
+        return NULL;
+}
+
+static bool close_arrived(struct pw_tracker *tracker, const struct pw_socket *socket, bool anywhere,
+                          struct tracked *ret)
+{
+        struct tracked *known = find_among(tracker->arrived, tracker->n_arrived, socket);
+
+        if (!known && anywhere)
+                known = find_cookie(tracker->arrived, tracker->n_arrived, socket->cookie);
+        if (!known)
+                return false;
+        *ret = *known;
+        tracker->n_arrived--;
+        memmove(known, known + 1,
+                (size_t)(tracker->arrived + tracker->n_arrived - known) * sizeof *known);
+        return true;
+}
+
+static bool close_old(struct pw_tracker *tracker, const struct pw_socket *socket, bool anywhere,
+                      struct tracked *ret)
+{
+        struct tracked *known = find_among(tracker->sockets, tracker->n, socket);
+
+        if ((!known || known->gone) && anywhere)
+                known = find_cookie(tracker->sockets, tracker->n, socket->cookie);
+        if (!known || known->gone)
+                return false;
+        *ret = *known;
+        known->gone = true;
+        tracker->n_gone++;
+        return true;
+}
+
+bool pw_tracker_close(struct pw_tracker *tracker, const struct pw_socket *socket, void **ret_tag)
+{
+        struct tracked closed = {0};
+
+        *ret_tag = NULL;
+        if (close_old(tracker, socket, false, &closed) ||
+            close_arrived(tracker, socket, false, &closed) ||
+            close_old(tracker, socket, true, &closed) ||
+            close_arrived(tracker, socket, true, &closed))
+                *ret_tag = closed.tag;
+        return closed.told;
 }
 
 void pw_tracker_tag(struct pw_tracker *tracker, const struct pw_socket *socket, void *tag)
@@ -353,5 +501,5 @@ bool pw_tracker_has_unproven(const struct pw_tracker *tracker)
 
 size_t pw_tracker_count(const struct pw_tracker *tracker)
 {
-        return tracker->n;
+        return tracker->n - tracker->n_gone + tracker->n_arrived;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /* The tracker turns looks into changes: which sockets came, which are proven to have gone. It keeps
- * what it knows as one array sorted by cookie and endpoint, and merges each look into it. Pure: no kernel, no
- * clock, no root.
+ * what it knows as one array sorted by cookie and endpoint, and merges each look into it. Pure: no
+ * kernel, no clock, no root.
  *
  * A look goes in two steps, since absence from a dump proves nothing:
  *   pw_tracker_look()   merges a snapshot; `absent` lists the sockets that a complete part lacks;
@@ -48,6 +48,16 @@ int pw_tracker_look(struct pw_tracker *tracker, const struct pw_snapshot *snapsh
 /* Removes the sockets in absent->items[i] for which gone[i] is true, and leaves in `absent` those
  * of them that had been told as opened. The others stay, and are looked for again. */
 void pw_tracker_settle(struct pw_tracker *tracker, struct pw_changes *absent, const bool *gone);
+
+/* Between looks, events tell of single sockets; these cost no walk over all of them.
+ *
+ * A socket has come: it counts as told, whatever its port. 1: news; 0: it had been told before, or
+ * has no cookie; -ENOMEM. */
+int pw_tracker_open(struct pw_tracker *tracker, const struct pw_socket *socket, uint64_t now_usec);
+/* A socket has gone: the one with this cookie at this endpoint or, where it has left that
+ * (connect(2) changes a UDP socket's address), wherever it was. True where it had been told;
+ * `*ret_tag` is then what pw_tracker_tag() attached, or NULL. */
+bool pw_tracker_close(struct pw_tracker *tracker, const struct pw_socket *socket, void **ret_tag);
 
 /* The look is as the one before: only held-back sockets may have become old enough. Appends them to
  * `opened`. 0 or -ENOMEM. Costs nothing before pw_tracker_due(). */

@@ -299,8 +299,8 @@ static void test_tags(void **state)
         assert_true(pw_tracker_knows(tracker, &opened.items[0].socket));
 }
 
-/* shutdown(2), bind(2) and listen(2) again: the same socket at another port is another listener. Without
- * this anybody could move to a port that nobody hears of. */
+/* shutdown(2), bind(2) and listen(2) again: the same socket at another port is another listener.
+ * Without this anybody could move to a port that nobody hears of. */
 static void test_socket_that_moves(void **state)
 {
         int tag;
@@ -323,6 +323,138 @@ static void test_socket_that_moves(void **state)
         assert_int_equal(pw_tracker_count(tracker), 1);
 }
 
+/* ---- events ---- */
+
+static struct pw_socket socket_of(uint64_t cookie, uint8_t protocol, uint16_t port)
+{
+        return (struct pw_socket){
+            .cookie = cookie,
+            .endpoint = {.netns = 1, .protocol = protocol, .port = port, .address.family = AF_INET},
+        };
+}
+
+static void test_event_is_told_once(void **state)
+{
+        struct pw_socket udp = socket_of(7, PW_UDP, 40000);
+        void *tag = NULL;
+        int listener;
+
+        (void)state;
+        begin(true);
+        row(7, PW_UDP, 40000);
+        look(SECOND);
+        assert_int_equal(opened.n, 0); /* held back, until an event says it is none of a client */
+        assert_int_equal(pw_tracker_open(tracker, &udp, SECOND), 1);
+        assert_int_equal(pw_tracker_open(tracker, &udp, SECOND), 0);
+        pw_tracker_tag(tracker, &udp, &listener);
+        begin(true);
+        row(7, PW_UDP, 40000);
+        look(100 * SECOND);
+        assert_int_equal(opened.n + absent.n, 0);
+
+        assert_true(pw_tracker_close(tracker, &udp, &tag));
+        assert_ptr_equal(tag, &listener);
+        assert_false(pw_tracker_close(tracker, &udp, &tag));
+        assert_null(tag);
+        assert_int_equal(pw_tracker_count(tracker), 0);
+        begin(true);
+        look(101 * SECOND);
+        assert_int_equal(absent.n, 0);
+        assert_false(pw_tracker_has_unproven(tracker));
+}
+
+/* What an event told and the next look lacks is asked about like any other. */
+static void test_event_without_a_closing(void **state)
+{
+        struct pw_socket tcp = socket_of(9, PW_TCP, 80);
+
+        (void)state;
+        begin(true);
+        look(SECOND);
+        assert_int_equal(pw_tracker_open(tracker, &tcp, SECOND), 1);
+        begin(true);
+        look(2 * SECOND);
+        assert_int_equal(absent.n, 1);
+        settle_all(true);
+        assert_int_equal(absent.n, 1);
+        assert_int_equal(pw_tracker_count(tracker), 0);
+}
+
+static void test_event_again_before_the_next_look(void **state)
+{
+        struct pw_socket tcp = socket_of(9, PW_TCP, 80);
+        void *tag;
+
+        (void)state;
+        begin(true);
+        row(9, PW_TCP, 80);
+        look(SECOND);
+        assert_true(pw_tracker_close(tracker, &tcp, &tag));
+        assert_false(pw_tracker_knows(tracker, &tcp));
+        assert_int_equal(pw_tracker_open(tracker, &tcp, SECOND), 1);
+        assert_true(pw_tracker_knows(tracker, &tcp));
+        assert_int_equal(pw_tracker_count(tracker), 1);
+        begin(true);
+        row(9, PW_TCP, 80);
+        look(2 * SECOND);
+        assert_int_equal(opened.n + absent.n, 0);
+}
+
+/* connect(2) gives a UDP socket another address: it is closed all the same. */
+static void test_event_closes_what_has_moved(void **state)
+{
+        struct pw_socket udp = socket_of(9, PW_UDP, 53), moved = udp;
+        void *tag;
+
+        (void)state;
+        moved.endpoint.address.bytes[0] = 127;
+        assert_int_equal(pw_tracker_open(tracker, &udp, SECOND), 1);
+        assert_true(pw_tracker_close(tracker, &moved, &tag));
+        assert_int_equal(pw_tracker_count(tracker), 0);
+        begin(true);
+        row(9, PW_UDP, 53);
+        look(SECOND);
+        assert_true(pw_tracker_close(tracker, &moved, &tag));
+        assert_int_equal(pw_tracker_count(tracker), 0);
+}
+
+#define MANY 3000 /* more than are kept beside the array */
+#define STEPS 20000
+
+/* Against a plain table, with looks now and then. */
+static void test_events_and_looks_agree(void **state)
+{
+        static bool there[MANY];
+        size_t n = 0;
+        uint64_t random = 1;
+
+        (void)state;
+        for (unsigned i = 0; i < STEPS; i++) {
+                struct pw_socket socket;
+                size_t k;
+                void *tag;
+
+                random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+                k = (size_t)(random >> 33) % MANY;
+                socket = socket_of(k + 1, PW_TCP, 80);
+                if (i % 4 == 3)
+                        assert_int_equal(pw_tracker_close(tracker, &socket, &tag), there[k]);
+                else
+                        assert_int_equal(pw_tracker_open(tracker, &socket, SECOND), !there[k]);
+                n = n - there[k] + (i % 4 != 3);
+                there[k] = i % 4 != 3;
+                assert_int_equal(pw_tracker_count(tracker), n);
+                if (i % 1777 != 0)
+                        continue;
+                begin(true);
+                for (k = 0; k < MANY; k++)
+                        if (there[k])
+                                row(k + 1, PW_TCP, 80);
+                look(SECOND);
+                assert_int_equal(opened.n + absent.n, 0);
+        }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -340,6 +472,11 @@ int main(void)
             TEST(test_repeated_rows_are_one_socket),
             TEST(test_tags),
             TEST(test_socket_that_moves),
+            TEST(test_event_is_told_once),
+            TEST(test_event_without_a_closing),
+            TEST(test_event_again_before_the_next_look),
+            TEST(test_event_closes_what_has_moved),
+            TEST(test_events_and_looks_agree),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,11 +7,7 @@
  * holds (it opened it for a .socket unit, whether or not the service runs by now), and that of a
  * socket whose holder is not known. */
 
-#include "daemon/attribution.h"
-
-#include "daemon/cgroup.h"
-#include "daemon/holders.h"
-#include "daemon/users.h"
+#include "daemon/attribution-internal.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -20,13 +16,6 @@
 /* How long one search may read tables: looks wait for it, and so does the watchdog. */
 #define SEARCH_USEC (2 * PW_USEC_PER_SEC)
 #define SEARCH_EVERYONE_USEC (10 * PW_USEC_PER_SEC)
-
-struct pw_attribution {
-        struct pw_attribution_roots roots;
-        struct pw_proc proc;
-        struct pw_users *users;
-        bool partial;
-};
 
 int pw_attribution_new(struct pw_attribution_roots roots, struct pw_attribution **ret)
 {
@@ -182,61 +171,6 @@ struct principal {
         struct pw_owner *owner; /* all but the pids; NULL: it has ended meanwhile */
 };
 
-/* Sets a text to a copy; an empty one to NULL. 0 or -ENOMEM. */
-static int set_text(char **field, const char *text)
-{
-        free(*field);
-        *field = text && text[0] ? strdup(text) : NULL;
-        return text && text[0] && !*field ? -ENOMEM : 0;
-}
-
-static int set_names(struct pw_owner *owner, const struct pw_cgroup_names *names)
-{
-        if (set_text(&owner->unit, names->unit) < 0 ||
-            set_text(&owner->user_unit, names->user_unit) < 0 ||
-            set_text(&owner->container, names->container) < 0)
-                return -ENOMEM;
-        return 0;
-}
-
-static int set_user(struct pw_owner *owner, struct pw_users *users, uint32_t uid)
-{
-        owner->uid = uid;
-        owner->user = pw_users_name(users, uid);
-        return owner->user ? 0 : -ENOMEM;
-}
-
-/* Reads what identifies a holder. 0 (with NULL where it has ended) or -ENOMEM. */
-static int principal_read(struct pw_attribution *attribution, const struct pw_holder *holder,
-                          struct pw_owner **ret)
-{
-        _cleanup_(pw_owner_unrefp) struct pw_owner *owner = NULL;
-        _cleanup_(pw_closep) int dir = pw_proc_open(&attribution->proc, holder->pid, "");
-        struct pw_cgroup_names names;
-        struct pw_proc_stat stat;
-        uint32_t uid;
-        int r;
-
-        /* From here on `dir` is this process or none; but it may be one with a reused pid. */
-        if (dir < 0 || pw_proc_read_stat(&attribution->proc, dir, "stat", &stat, NULL) < 0 ||
-            stat.started != holder->started || pw_proc_read_uid(dir, &uid) < 0)
-                return 0;
-        owner = pw_owner_new();
-        if (!owner)
-                return -ENOMEM;
-        pw_proc_read_cgroup(&attribution->proc, dir, &names);
-        if (set_user(owner, attribution->users, uid) < 0 || set_names(owner, &names) < 0 ||
-            set_text(&owner->comm, holder->comm) < 0 ||
-            pw_proc_read_cmdline(&attribution->proc, dir, &owner->cmdline) < 0)
-                return -ENOMEM;
-        /* Last, since one that is ending loses it first: without it, it would be another listener.
-         */
-        r = pw_proc_read_exe(&attribution->proc, dir, &owner->exe, &owner->traits);
-        if (r == 0)
-                *ret = PW_TAKE_PTR(owner);
-        return r < 0 ? r : 0;
-}
-
 /* The first of the holders that still lives: its rank among those kept, which is their number
  * where none does, or -ENOMEM. */
 static int find_principal(struct find *find, const struct pw_held *held,
@@ -250,7 +184,7 @@ static int find_principal(struct find *find, const struct pw_held *held,
                 int r = 0;
 
                 if (!principal->looked_into)
-                        r = principal_read(find->attribution, &find->holders.items[holder],
+                        r = attribution_read_process(find->attribution, &find->holders.items[holder],
                                            &principal->owner);
                 if (r < 0)
                         return r;
@@ -266,13 +200,13 @@ static int copy_principal(struct pw_owner *owner, const struct pw_owner *princip
 {
         owner->uid = principal->uid;
         owner->traits = principal->traits;
-        if (set_text(&owner->user, principal->user) < 0 ||
-            set_text(&owner->exe, principal->exe) < 0 ||
-            set_text(&owner->unit, principal->unit) < 0 ||
-            set_text(&owner->user_unit, principal->user_unit) < 0 ||
-            set_text(&owner->container, principal->container) < 0 ||
-            set_text(&owner->comm, principal->comm) < 0 ||
-            set_text(&owner->cmdline, principal->cmdline) < 0)
+        if (attribution_set_text(&owner->user, principal->user) < 0 ||
+            attribution_set_text(&owner->exe, principal->exe) < 0 ||
+            attribution_set_text(&owner->unit, principal->unit) < 0 ||
+            attribution_set_text(&owner->user_unit, principal->user_unit) < 0 ||
+            attribution_set_text(&owner->container, principal->container) < 0 ||
+            attribution_set_text(&owner->comm, principal->comm) < 0 ||
+            attribution_set_text(&owner->cmdline, principal->cmdline) < 0)
                 return -ENOMEM;
         return 0;
 }
@@ -295,7 +229,7 @@ static void set_pids(const struct find *find, struct pw_owner *owner, const stru
 static int set_unknown(struct find *find, struct pw_owner *owner, uint32_t uid)
 {
         owner->unknown = find->holders.hidden ? PW_UNKNOWN_HIDDEN : PW_UNKNOWN_NO_HOLDER;
-        return set_user(owner, find->attribution->users, uid);
+        return attribution_set_user(owner, find->attribution->users, uid);
 }
 
 static int make_owner(struct find *find, const struct candidate *candidate,
@@ -322,7 +256,7 @@ static int make_owner(struct find *find, const struct candidate *candidate,
         if (path)
                 pw_cgroup_names_parse(path, &names);
         if (r == 0 && (!principal || (owner->pids[0] == 1 && names.unit[0])))
-                r = set_names(owner, &names);
+                r = attribution_set_names(owner, &names);
         if (r == 0)
                 *ret = PW_TAKE_PTR(owner);
         return r;

@@ -9,6 +9,7 @@
  * made-up tree. Every process may end between two reads: that is an expected outcome, never an
  * error. All text is cleaned where it is read. */
 
+#include <portwatch/opener.h>
 #include <portwatch/owner.h>
 #include <portwatch/snapshot.h>
 
@@ -38,6 +39,17 @@ int pw_cgroup2_open(void);
  * -ENOMEM. */
 int pw_attribution_find(struct pw_attribution *attribution, const struct pw_socket *const *sockets,
                         size_t n, bool everyone, struct pw_owner **ret_owners);
+
+/* The owner that an event names: as the process is now or, where it has ended, as the event told.
+ * Only that process is looked at, and not its descriptors: it has just opened the socket. Others
+ * may hold it, too, or it may go on to be another (by dropping privileges, or by execve(2)):
+ * pw_attribution_find() tells a moment later. Units and containers are named by the process's
+ * control group, for PID 1 by the socket's (0: none). 0 and one reference, or -ENOMEM. */
+int pw_attribution_opener(struct pw_attribution *attribution, const struct pw_opener *opener,
+                          uint64_t socket_cgroup_id, struct pw_owner **ret);
+
+/* The owner of a socket that is proven to be the kernel's own. 0 and one reference, or -ENOMEM. */
+int pw_attribution_kernel(struct pw_attribution *attribution, uint32_t uid, struct pw_owner **ret);
 
 /* For sockets that a lookup can neither prove nor deny: whether one of the known holders
  * (owners[i]->pids, guarded by their start times) still has the socket open. Reads each distinct

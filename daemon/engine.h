@@ -20,9 +20,8 @@
  * Where portwatch is built without it (PORTWATCH_BPF=OFF), pw_engine_open() opens an engine with no
  * part, and says why. */
 
+#include <portwatch/opener.h>
 #include <portwatch/snapshot.h>
-
-#include <sys/types.h>
 
 struct pw_engine;
 
@@ -72,30 +71,6 @@ enum {
 
 /* ---- events ---- */
 
-enum {
-        PW_EXE_TRUNCATED = 1 << 0, /* longer than what is kept: only its end, without a slash */
-        PW_EXE_DELETED = 1 << 1,   /* the file has no name any more */
-        PW_EXE_UNNAMED = 1 << 2,   /* never had one: "/memfd:NAME" */
-};
-#define PW_ENGINE_EXE_MAX 512 /* never longer; up to half of it, never truncated */
-
-/* The process that did it, as it was at that moment; raw bytes from outside. */
-struct pw_engine_owner {
-        pid_t pid;          /* in the engine's process namespace; 0: not visible there */
-        uint64_t started;   /* clock ticks since boot: as in /proc/PID/stat and pw_owner.started */
-        uint32_t uid;       /* effective */
-        uint64_t cgroup_id; /* of the process; that of the socket may be another */
-        uint64_t mount_ns;  /* inode of its mount namespace */
-        char comm[16];      /* of the process, not the thread; NUL-terminated */
-        /* The path as /proc/PID/exe shows it, but without " (deleted)"; "" for the kernel's own
-         * threads. */
-        const char *exe;
-        unsigned exe_flags;
-        uint64_t exe_inode;
-        dev_t exe_device; /* of the file system, as in /proc/PID/mountinfo: on btrfs and overlayfs
-                           * stat(2) may say another */
-};
-
 struct pw_engine_event {
         bool closed;        /* else opened */
         unsigned flags;     /* PW_SOCKET_… */
@@ -106,7 +81,7 @@ struct pw_engine_event {
          * (PW_SOCKET_KERNEL) is not told. */
         struct pw_socket socket;
         /* Of opened events; all 0 for closed ones. For the kernel's own: who made it open them. */
-        struct pw_engine_owner owner;
+        struct pw_opener opener;
 };
 
 /* Readable (EPOLLIN) when there is something for pw_engine_read() to do: call it then, even where

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define CGROUP_FILE_MAX 16384 /* up to 14 lines in the old hierarchies, each with a path */
@@ -270,18 +271,19 @@ static bool is_temporary(const char *path)
                strncmp(path, "/dev/shm/", 9) == 0;
 }
 
+static const char *const host_mounts[] = {"1/ns/mnt", "self/ns/mnt"};
+
 /* Whether the process sees the host's mounts: those of PID 1, or ours. */
 static bool in_host_mounts(struct pw_proc *proc, int dir_fd)
 {
-        static const char *const hosts[] = {"1/ns/mnt", "self/ns/mnt"};
         char own[64], other[64];
         ssize_t length;
 
         proc->reads++;
         length = readlinkat(dir_fd, "ns/mnt", own, sizeof own);
-        for (size_t i = 0; length > 0 && i < PW_ELEMENTS(hosts); i++) {
+        for (size_t i = 0; length > 0 && i < PW_ELEMENTS(host_mounts); i++) {
                 proc->reads++;
-                if (readlinkat(proc->fd, hosts[i], other, sizeof other) == length &&
+                if (readlinkat(proc->fd, host_mounts[i], other, sizeof other) == length &&
                     memcmp(own, other, (size_t)length) == 0)
                         return true;
         }
@@ -332,6 +334,53 @@ static unsigned exe_traits(struct pw_proc *proc, int dir_fd, char *path, size_t 
                 return PW_TRAIT_MEMFD;
         return traits | (known ? deleted_traits(proc, dir_fd, path, &exe)
                                : PW_TRAIT_FOREIGN_ROOT | PW_TRAIT_DELETED);
+}
+
+/* In the host's mounts, a path names the host's file. */
+static bool opened_in_host_mounts(struct pw_proc *proc, const struct pw_opener *opener)
+{
+        struct file_id mounts;
+
+        for (size_t i = 0; i < PW_ELEMENTS(host_mounts); i++) {
+                proc->reads++;
+                if (file_id_read(proc->fd, host_mounts[i], &mounts) == 0 &&
+                    mounts.inode == opener->mount_ns)
+                        return true;
+        }
+        return false;
+}
+
+static bool is_openers(const struct pw_opener *opener, const struct file_id *file)
+{
+        return file->inode == opener->exe_inode &&
+               makedev(file->device_major, file->device_minor) == opener->exe_device;
+}
+
+unsigned pw_proc_opener_traits(struct pw_proc *proc, const struct pw_opener *opener)
+{
+        unsigned traits = is_temporary(opener->exe) ? PW_TRAIT_TEMPORARY : 0;
+        struct file_id host = {0};
+        bool hosts;
+
+        if (opener->exe_flags & PW_EXE_UNNAMED)
+                return PW_TRAIT_MEMFD;
+        if (opener->exe_flags & PW_EXE_TRUNCATED)
+                return PW_TRAIT_FOREIGN_ROOT;
+        proc->reads++;
+        hosts = lookup(proc->root_fd, opener->exe, &host);
+        if (hosts && is_openers(opener, &host))
+                return traits;
+        /* The device that the kernel keeps is not always the one that stat(2) tells: there the
+         * mounts decide. */
+        if (!opened_in_host_mounts(proc, opener))
+                traits |= PW_TRAIT_FOREIGN_ROOT;
+        else if (hosts && host.inode == opener->exe_inode)
+                return traits;
+        else if (!hosts || !is_roots_file(&host))
+                traits |= PW_TRAIT_DELETED;
+        if (opener->exe_flags & PW_EXE_DELETED && !(hosts && is_roots_file(&host)))
+                traits |= PW_TRAIT_DELETED;
+        return traits;
 }
 
 static ssize_t read_exe_link(struct pw_proc *proc, int dir_fd, char *buffer, size_t size)

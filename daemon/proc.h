@@ -69,6 +69,9 @@ int pw_proc_read_stat(struct pw_proc *proc, int dir_fd, const char *path, struct
  * notable about it (enum pw_trait). 0; 1: it has none any more (it is ending); -ENOMEM. */
 int pw_proc_read_exe(struct pw_proc *proc, int dir_fd, char **ret_path, unsigned *ret_traits);
 
+/* What is notable about the executable of a process that can no longer be looked at. */
+unsigned pw_proc_opener_traits(struct pw_proc *proc, const struct pw_opener *opener);
+
 /* The command line, its arguments one blank apart; NULL where it has none. 0 or -ENOMEM. */
 int pw_proc_read_cmdline(struct pw_proc *proc, int dir_fd, char **ret);
 

@@ -24,7 +24,7 @@ _Static_assert((int)PW_EXE_TRUNCATED == RECORD_EXE_TRUNCATED &&
                    (int)PW_EXE_DELETED == RECORD_EXE_DELETED &&
                    (int)PW_EXE_UNNAMED == RECORD_EXE_UNNAMED,
                "flags of executables, too");
-_Static_assert(PW_ENGINE_EXE_MAX == RECORD_EXE_MAX, "one limit");
+_Static_assert(PW_OPENER_EXE_MAX == RECORD_EXE_MAX, "one limit");
 
 /* As sock_diag's rows are read: only at :: is V6ONLY kept. */
 void engine_read_socket(const struct record_socket *record, struct pw_socket *ret,
@@ -73,11 +73,11 @@ static void read_path(const struct record_exe *exe, char *path)
                 memmove(path, path + 1, (size_t)(to - path));
 }
 
-static void read_owner(const struct pw_engine *engine, const struct record_event *record, char *exe,
-                       struct pw_engine_owner *ret)
+static void read_opener(const struct pw_engine *engine, const struct record_event *record, char *exe,
+                       struct pw_opener *ret)
 {
         read_path(&record->exe, exe);
-        *ret = (struct pw_engine_owner){
+        *ret = (struct pw_opener){
             .pid = (pid_t)record->holder.pid,
             .started = record->holder.started_nsec / engine->tick_nsec,
             .uid = record->holder.uid,
@@ -94,7 +94,7 @@ static void read_owner(const struct pw_engine *engine, const struct record_event
 static int tell(const struct pw_engine *engine, const struct record_event *record, size_t size,
                 pw_engine_found found, void *userdata)
 {
-        struct pw_engine_event event = {.owner.exe = ""};
+        struct pw_engine_event event = {.opener.exe = ""};
         char exe[RECORD_EXE_MAX + 1];
 
         if (size < offsetof(struct record_event, holder) ||
@@ -104,7 +104,7 @@ static int tell(const struct pw_engine *engine, const struct record_event *recor
         event.time_usec = record->time_nsec / 1000;
         engine_read_socket(&record->socket, &event.socket, &event.flags);
         if (!event.closed)
-                read_owner(engine, record, exe, &event.owner);
+                read_opener(engine, record, exe, &event.opener);
         return found(userdata, &event);
 }
 

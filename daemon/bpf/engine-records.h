@@ -6,7 +6,7 @@
 
 #include <linux/types.h>
 
-/* As PW_ENGINE_EXE_MAX. The second half is only there so that any name has room. */
+/* As PW_OPENER_EXE_MAX. The second half is only there so that any name has room. */
 #define RECORD_EXE_MAX 512
 #define RECORD_COMM_MAX 16
 

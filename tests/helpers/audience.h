@@ -28,7 +28,7 @@ static inline int on_event(void *userdata _unused_, const struct pw_engine_event
                 return -ENOMEM;
         one = &seen[n_seen++];
         one->event = *event;
-        one->event.owner.exe = strdup(event->owner.exe);
+        one->event.opener.exe = strdup(event->opener.exe);
         one->read_nsec = boot_nsec();
         return 0;
 }
@@ -36,7 +36,7 @@ static inline int on_event(void *userdata _unused_, const struct pw_engine_event
 static inline void forget(void)
 {
         for (size_t i = 0; i < n_seen; i++)
-                free((void *)(uintptr_t)seen[i].event.owner.exe);
+                free((void *)(uintptr_t)seen[i].event.opener.exe);
         n_seen = 0;
 }
 

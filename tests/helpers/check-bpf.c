@@ -47,7 +47,7 @@ static char *exe_of(pid_t pid, char *buffer, size_t size)
         return buffer;
 }
 
-static bool owner_is(const struct pw_engine_owner *owner, pid_t pid)
+static bool opener_is(const struct pw_opener *owner, pid_t pid)
 {
         char exe[4096];
 
@@ -75,9 +75,9 @@ static void check_storm(const struct kind *kind, unsigned n)
                         continue;
                 right += opened->socket.cookie == closed->socket.cookie &&
                          opened->flags == PW_SOCKET_EXPLICIT && opened->socket.uid == ACTOR_UID &&
-                         opened->owner.uid == ACTOR_UID && opened->owner.pid > 0 &&
-                         opened->owner.started > 0 && strcmp(opened->owner.exe, exe) == 0 &&
-                         strcmp(opened->owner.comm, program_invocation_short_name) == 0 &&
+                         opened->opener.uid == ACTOR_UID && opened->opener.pid > 0 &&
+                         opened->opener.started > 0 && strcmp(opened->opener.exe, exe) == 0 &&
+                         strcmp(opened->opener.comm, program_invocation_short_name) == 0 &&
                          closed->time_usec >= opened->time_usec + LIFE_NSEC / 1000 - 10;
                 longest = PW_MAX(longest, (unsigned)(closed->time_usec - opened->time_usec));
         }
@@ -181,7 +181,7 @@ static void check_kind(struct pw_sockdiag *diag, const struct kind *kind)
                 row = snapshot.sockets[0];
         event = only(false, protocol, PORT);
         check(event && same_socket(&event->socket, &row) && event->flags == PW_SOCKET_EXPLICIT &&
-                  owner_is(&event->owner, told->pid),
+                  opener_is(&event->opener, told->pid),
               "%s: the event has sock_diag's row and the owner", kind_name(kind));
         check(pw_engine_sockets(engine, protocol, on_row, &sockets) == 0 && sockets.n == 1 &&
                   same_socket(&sockets.row.socket, &row) && sockets.row.flags == PW_SOCKET_EXPLICIT,
@@ -270,8 +270,8 @@ static void check_netns(void)
         begin((struct order){.scene = SCENE_NETNS, .port = PORT});
         tcp = nth(false, PW_TCP, told->netns, PORT, 0);
         udp = nth(false, PW_UDP, told->netns, PORT, 0);
-        check(told->netns != netns && tcp && udp && owner_is(&tcp->event.owner, told->pid) &&
-                  owner_is(&udp->event.owner, told->pid) &&
+        check(told->netns != netns && tcp && udp && opener_is(&tcp->event.opener, told->pid) &&
+                  opener_is(&udp->event.opener, told->pid) &&
                   tcp->event.socket.cookie == told->cookies[0] &&
                   udp->event.socket.cookie == told->cookies[1],
               "listeners in another network namespace are told, with it");
@@ -301,11 +301,11 @@ static void check_exe(const char *option, unsigned flags, const char *what)
         snprintf(path, sizeof path, "/proc/%d/exe", told->pid);
         if (stat(path, &status) < 0)
                 fail(path);
-        if (!check(event && owner_is(&event->owner, told->pid) && event->owner.exe_flags == flags &&
-                       event->owner.exe_inode == status.st_ino,
+        if (!check(event && opener_is(&event->opener, told->pid) && event->opener.exe_flags == flags &&
+                       event->opener.exe_inode == status.st_ino,
                    "%s: %s", what, exe))
-                printf("     told: %s, flags %u\n", event ? event->owner.exe : "nothing",
-                       event ? event->owner.exe_flags : 0);
+                printf("     told: %s, flags %u\n", event ? event->opener.exe : "nothing",
+                       event ? event->opener.exe_flags : 0);
         end();
 }
 
@@ -326,10 +326,10 @@ static void check_long_exe(void)
         begin(order);
         event = only(false, PW_TCP, PORT);
         exe_of(told->pid, exe, sizeof exe);
-        length = event ? strlen(event->owner.exe) : 0;
-        check(event && event->owner.exe_flags == PW_EXE_TRUNCATED && length > 256 &&
-                  length < strlen(exe) && event->owner.exe[0] != '/' &&
-                  strcmp(event->owner.exe, exe + strlen(exe) - length) == 0,
+        length = event ? strlen(event->opener.exe) : 0;
+        check(event && event->opener.exe_flags == PW_EXE_TRUNCATED && length > 256 &&
+                  length < strlen(exe) && event->opener.exe[0] != '/' &&
+                  strcmp(event->opener.exe, exe + strlen(exe) - length) == 0,
               "a path of %zu bytes is cut and says so", strlen(exe));
         end();
 }
@@ -355,7 +355,7 @@ static void check_rings(void)
                 if (told->unable)
                         printf("skipped: io_uring cannot listen here%s\n", what);
                 else
-                        check(event && owner_is(&event->owner, told->pid),
+                        check(event && opener_is(&event->opener, told->pid),
                               "a listener by io_uring%s is told", what);
                 end();
         }

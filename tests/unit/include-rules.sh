@@ -21,7 +21,7 @@ check_includes() {
         BEGIN {
                 part_of["rule"] = part_of["baseline"] = "policy"
                 part_of["proc"] = part_of["cgroup"] = "attribution"
-                part_of["holders"] = part_of["users"] = "attribution"
+                part_of["holders"] = part_of["users"] = part_of["namespaces"] = "attribution"
                 part_of["entry"] = "journal"
                 part_of["limit"] = "alert"
         }

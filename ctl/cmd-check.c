@@ -158,6 +158,7 @@ static int check_all(const struct pw_ctl *ctl)
         _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
         _cleanup_(sentences_done) struct sentences sentences = {0}, warnings = {0};
         char fine[64];
+        size_t n;
         int code = pw_ctl_policy(ctl, &policy, &refusals);
 
         if (code != 0)
@@ -166,8 +167,8 @@ static int check_all(const struct pw_ctl *ctl)
         collect_doubts(&warnings, policy);
         if (check_settings(PW_CONFIG_FILE, &sentences) < 0)
                 return pw_ctl_no_memory();
-        snprintf(fine, sizeof fine, "%zu rules and the settings are fine.",
-                 policy ? pw_policy_count(policy) : 0);
+        n = policy ? pw_policy_count(policy) : 0;
+        snprintf(fine, sizeof fine, "%zu rule%s and the settings are fine.", n, pw_plural(n));
         return print_findings(ctl, &sentences, &warnings, fine);
 }
 
@@ -193,7 +194,7 @@ static int check_file(const struct pw_ctl *ctl, const char *path)
         _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
         _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
         _cleanup_(sentences_done) struct sentences sentences = {0}, warnings = {0};
-        size_t length = strlen(path);
+        size_t length = strlen(path), n;
         char fine[64];
 
         if (path[0] == '\0' || (access(path, F_OK) < 0 && !strchr(path, '/') && errno == ENOENT))
@@ -212,7 +213,8 @@ static int check_file(const struct pw_ctl *ctl, const char *path)
                 return pw_ctl_no_memory();
         collect_refusals(&sentences, &refusals);
         collect_doubts(&warnings, policy);
-        snprintf(fine, sizeof fine, "%zu rules, all fine.", policy ? pw_policy_count(policy) : 0);
+        n = policy ? pw_policy_count(policy) : 0;
+        snprintf(fine, sizeof fine, "%zu rule%s, all fine.", n, pw_plural(n));
         return print_findings(ctl, &sentences, &warnings, fine);
 }
 

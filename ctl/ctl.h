@@ -94,6 +94,12 @@ static inline const char *pw_plural(uint64_t n)
         return n == 1 ? "" : "s";
 }
 
+/* The verdict in a sentence, where none must be told, too. */
+static inline const char *pw_verdict_text(enum pw_verdict verdict)
+{
+        return verdict == PW_UNJUDGED ? "not judged" : pw_verdict_name(verdict);
+}
+
 /* A filter of the words from `first` on. 0 or an exit code. */
 int pw_ctl_filter(const struct pw_ctl *ctl, size_t first, struct pw_filter **ret);
 

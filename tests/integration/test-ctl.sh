@@ -193,6 +193,19 @@ assert_exit 3 ctl show 81
 assert_eq "$(grep -vc 'not running' "$T/err")" 1 "lines about a port that nobody has"
 assert_exit 3 ctl show @999
 
+step "names of this host's own /etc/services"
+cp /etc/services "$T/services"
+printf 'our-game 50000/udp\nother-web 8080/tcp\n' >>"$T/services"
+mount --bind "$T/services" /etc/services || fail "cannot mount over /etc/services"
+for verb in 'list --all' show; do
+        # shellcheck disable=SC2086
+        assert_exit 0 ctl $verb 50000
+        assert_says "$T/out" '^udp .*:50000 .*our-game ' "$verb, of a local name"
+done
+assert_exit 0 ctl show 8080
+assert_says "$T/out" '^tcp 0\.0\.0\.0:8080 +http-alt ' "IANA's name comes first"
+umount /etc/services
+
 step "what is not there, what may not be read"
 mkdir "$T/empty"
 assert_exit 1 "$PW_BUILD/portwatchctl" --state="$T/empty" list
@@ -235,6 +248,7 @@ assert_says "$T/err" 'symbolic link' "a link is told"
 assert_says "$T/err" 'user=no-such-user: there is no such user' "an unknown user is told"
 printf 'allow tcp 9000 exe=%s\nallow tcp 9001 user=no-such-user\n' "$T/link" >"$T/doubt.rules"
 assert_exit 0 ctl check "$T/doubt.rules"
+assert_says "$T/out" '^2 rules, all fine' "two rules"
 assert_says "$T/out" "doubt.rules:1: warning: .*exe=$(readlink -f /bin/sh)\$" "a link in a file"
 assert_says "$T/out" 'doubt.rules:2: warning: .*no such user' "an unknown user in a file"
 rm "$LOCAL"
@@ -307,6 +321,15 @@ done
 rm "$STATE/baseline.rules"
 chmod 0755 "$STATE"
 
+echo 'allow tcp 22' >"$T/one.rules"
+assert_exit 0 ctl check "$T/one.rules"
+assert_says "$T/out" '^1 rule, all fine\.$' "one rule"
+assert_exit 0 "$PW_BUILD/portwatchctl" --state="$T/empty" --rules="$T/one" check
+assert_says "$T/out" '^0 rules and the settings are fine\.$' "no rules"
+mkdir "$T/one" && mv "$T/one.rules" "$T/one/"
+assert_exit 0 "$PW_BUILD/portwatchctl" --state="$T/empty" --rules="$T/one" check
+assert_says "$T/out" '^1 rule and the settings are fine\.$' "one rule in force"
+
 step "explain"
 says() { # PORT REGEX
         assert_exit 0 ctl explain "$1"
@@ -359,6 +382,10 @@ assert_exit 0 unseen scan 7001
 assert_says "$T/out" '^1 open, 1 not judged ' "no verdict on the unseen"
 assert_eq "$(unseen scan 7001 --json 2>/dev/null | jq -c '[.listeners[].verdict]')" '[null]' \
         "no verdict, for programs"
+assert_exit 0 unseen show 7001
+assert_says "$T/out" '^tcp 127\.0\.0\.1:7001 .* not judged$' "show, of an owner who cannot be seen"
+assert_says "$T/out" 'rule +none matches what can be seen of it$' "show, of a rule that may be there"
+! grep -q 'allow it' "$T/out" || fail "a rule is proposed for an owner who cannot be seen"
 assert_eq "$(unseen scan --unexpected 7001 --json 2>/dev/null | jq '.listeners | length')" 0 \
         "what is not judged is not unexpected"
 assert_exit 0 unseen explain 7001

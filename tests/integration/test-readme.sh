@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The two languages of the README. Would catch: a command or an output that was changed, added or
-# moved in one of them only, and a section that the other does not have. Comments may be translated.
+# The two languages of the README, and its tables. Would catch: a command or an output that was
+# changed, added or moved in one of them only, a section or a row that the other does not have, a
+# field or a reason that the programs know and the tables do not, or the other way round. Comments
+# may be translated.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 : "${PW_SOURCE:?is the source directory}"
@@ -16,6 +18,23 @@ blocks() { # FILE
 # Headings of the second level, outside the blocks.
 sections() { # FILE
         awk '/^```/ { inside = !inside } !inside && /^## / { n++ } END { print n + 0 }' "$1"
+}
+
+# The words in `…` of a column. Tables are counted from 1 on.
+# shellcheck disable=SC2016 # backquotes are meant
+column() { # FILE TABLE COLUMN
+        awk -F ' *[|] *' -v table="$2" -v column="$3" '
+                /^[|] ---/ { n++; inside = n == table; next }
+                !/^[|]/    { inside = 0 }
+                inside     { print $(column + 1) }' "$1" | grep -o '`[^`]*`' | tr -d '`'
+}
+
+# same WHAT TABLE COLUMN WORDS: the column in English has these words, and no others.
+same() {
+        diff -u --label README.md --label "the code" <(column "$english" "$2" "$3" | sort) \
+                <(sort -u <<<"$4") && return
+        echo "FAIL: $1 differ"
+        failed=1
 }
 
 english=$PW_SOURCE/README.md
@@ -35,4 +54,21 @@ if [ "$(sections "$english")" != "$(sections "$korean")" ]; then
                 "README.ko.md $(sections "$korean")"
         failed=1
 fi
+
+PARTS=1 REASONS=2 FIELDS=3
+reasons=$(sed -n '/reason_names\[\] = {/,/^};/p' "$PW_SOURCE/core/names.c" | grep -o '"[a-z-]*"')
+same "reasons" $REASONS 1 "${reasons//\"/}"
+fields=$(grep -oh '"PORTWATCH_[A-Z_]*"' "$PW_SOURCE"/daemon/*.c)
+same "the journal's fields" $FIELDS 1 "${fields//\"/}"
+keys=$(sed -n '/^const struct pw_column /,/^};/s/^ *{"\([a-z_]*\)", "[^"]*", \.json = true.*/\1/p' \
+        "$PW_SOURCE/ctl/columns.c")
+same "JSON's keys" $FIELDS 2 "$keys"
+for place in "$PARTS 1" "$REASONS 1" "$FIELDS 1" "$FIELDS 2"; do
+        # shellcheck disable=SC2086 # table and column
+        if ! diff -u --label README.md --label README.ko.md <(column "$english" $place) \
+                <(column "$korean" $place); then
+                echo "FAIL: table and column $place differ"
+                failed=1
+        fi
+done
 exit "$failed"

@@ -356,24 +356,50 @@ static int (*const appliers[])(struct pw_store *, const struct pw_write *) = {
     [PW_WRITE_EVENT] = apply_event,
 };
 
-static int apply_all(struct pw_store *store, const struct pw_writes *writes, uint64_t now_usec)
+static int apply_some(struct pw_store *store, const struct pw_writes *writes, uint64_t now_usec,
+                      size_t *ret_n)
 {
         struct pw_call call = pw_call(store, PW_SQL_META_ADD);
+        size_t n = 0;
         int r;
 
+        pw_store_count_from_here(store);
         pw_call_text(&call, PW_META_CREATED);
         pw_call_time(&call, now_usec);
         r = pw_call_run(&call, NULL);
-        for (size_t i = 0; writes && r == 0 && i < writes->n; i++)
-                r = appliers[writes->items[i].kind](store, &writes->items[i]);
-        return r < 0 ? r : pw_store_meta_set(store, PW_META_HEARTBEAT, (int64_t)now_usec);
+        while (writes && r == 0 && n < writes->n && !pw_store_is_long(store)) {
+                r = appliers[writes->items[n].kind](store, &writes->items[n]);
+                n++;
+        }
+        if (r == 0)
+                r = pw_store_meta_set(store, PW_META_HEARTBEAT, (int64_t)now_usec);
+        if (r == 0)
+                *ret_n = n;
+        return r;
 }
 
-int pw_store_apply(struct pw_store *store, const struct pw_writes *writes, uint64_t now_usec)
+/* One transaction. */
+static int apply_batch(struct pw_store *store, struct pw_writes *writes, uint64_t now_usec)
 {
-        int r = pw_store_begin(store);
+        size_t n = 0;
+        int r = pw_store_make_room(store);
 
+        if (r != 0)
+                return r;
+        r = pw_store_begin(store);
         if (r == 0)
-                r = apply_all(store, writes, now_usec);
-        return pw_store_end(store, r);
+                r = apply_some(store, writes, now_usec, &n);
+        r = pw_store_end(store, r);
+        if (r == 0 && writes)
+                pw_writes_drop(writes, n);
+        return r;
+}
+
+int pw_store_apply(struct pw_store *store, struct pw_writes *writes, uint64_t now_usec)
+{
+        int r = apply_batch(store, writes, now_usec);
+
+        while (r == 0 && writes && writes->n > 0)
+                r = apply_batch(store, writes, now_usec);
+        return r;
 }

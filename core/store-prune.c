@@ -12,22 +12,7 @@
 #define FREE_PAGES_KEPT 256
 #define VACUUM_STEP "PRAGMA incremental_vacuum(256)"
 
-struct pages {
-        int64_t all, free, size;
-};
-
-static int count_pages(struct pw_store *store, struct pages *ret)
-{
-        int r = pw_sql_number(store->db, "PRAGMA page_count", &ret->all);
-
-        if (r == 0)
-                r = pw_sql_number(store->db, "PRAGMA freelist_count", &ret->free);
-        if (r == 0)
-                r = pw_sql_number(store->db, "PRAGMA page_size", &ret->size);
-        return r;
-}
-
-static bool too_large(struct pages pages, uint64_t max_bytes)
+static bool too_large(struct pw_pages pages, uint64_t max_bytes)
 {
         return max_bytes > 0 && (uint64_t)((pages.all - pages.free) * pages.size) > max_bytes;
 }
@@ -113,9 +98,9 @@ static int forget_more(struct pw_store *store, uint64_t max_bytes, unsigned *lef
         int r = 1;
 
         while (*left > 0 && r > 0) {
-                struct pages pages;
+                struct pw_pages pages;
 
-                r = count_pages(store, &pages);
+                r = pw_store_count_pages(store, &pages);
                 if (r < 0 || !too_large(pages, max_bytes))
                         return r;
                 r = forget_of_largest(store, &user, left);
@@ -126,14 +111,14 @@ static int forget_more(struct pw_store *store, uint64_t max_bytes, unsigned *lef
 /* Gives free pages back. 1: there are more to give; 0; -errno. */
 static int shrink(struct pw_store *store)
 {
-        struct pages pages;
-        int r = count_pages(store, &pages);
+        struct pw_pages pages;
+        int r = pw_store_count_pages(store, &pages);
 
         if (r < 0 || pages.free <= FREE_PAGES_KEPT)
                 return r;
         r = pw_sql_exec(store->db, VACUUM_STEP);
         if (r == 0)
-                r = count_pages(store, &pages);
+                r = pw_store_count_pages(store, &pages);
         return r < 0 ? r : pages.free > FREE_PAGES_KEPT;
 }
 
@@ -155,8 +140,12 @@ static int prune(struct pw_store *store, uint64_t before_usec, uint64_t max_byte
 int pw_store_prune(struct pw_store *store, uint64_t before_usec, uint64_t max_bytes,
                    unsigned max_rows)
 {
-        int r = pw_store_begin(store);
+        int r = pw_store_make_room(store);
 
+        /* Pruning makes the file smaller, but the log longer. */
+        if (r < 0 || (r == PW_STORE_FULL && store->log_bytes > PW_STORE_LOG_BYTES))
+                return r;
+        r = pw_store_begin(store);
         if (r == 0)
                 r = prune(store, before_usec, max_bytes, max_rows);
         return pw_store_end(store, r);

@@ -147,11 +147,22 @@ static int cell_shared(sqlite3_stmt *row, enum column column, const char **ret)
 
 /* ---- parts of a record ---- */
 
+/* No port (0) has only what is folded. */
+static bool makes_sense(uint8_t protocol, int64_t port, bool ephemeral)
+{
+        if (protocol == PW_TCP)
+                return port > 0;
+        return (protocol == PW_UDP || protocol == PW_UDPLITE) &&
+               (port > 0 || (port == 0 && ephemeral));
+}
+
 static int read_endpoint(sqlite3_stmt *row, struct pw_record *record)
 {
         const unsigned char *key = sqlite3_column_blob(row, COLUMN_KEY);
         const char *address = (const char *)sqlite3_column_text(row, COLUMN_ADDRESS);
         const char *device = (const char *)sqlite3_column_text(row, COLUMN_DEVICE);
+        bool ephemeral = sqlite3_column_int(row, COLUMN_EPHEMERAL) != 0;
+        int64_t port = cell_bounded(row, COLUMN_PORT, UINT16_MAX, -1);
         int r;
 
         if (!key || sqlite3_column_bytes(row, COLUMN_KEY) != (PW_LISTENER_ID_MAX - 1) / 2)
@@ -160,10 +171,9 @@ static int read_endpoint(sqlite3_stmt *row, struct pw_record *record)
                 sprintf(record->listener_id + 2 * i, "%02x", key[i]);
 
         record->protocol = (uint8_t)cell_bounded(row, COLUMN_PROTOCOL, UINT8_MAX, 0);
-        record->port = (uint16_t)cell_bounded(row, COLUMN_PORT, UINT16_MAX, 0);
-        if (record->port == 0 || (record->protocol != PW_TCP && record->protocol != PW_UDP &&
-                                  record->protocol != PW_UDPLITE))
+        if (!makes_sense(record->protocol, port, ephemeral))
                 return 1;
+        record->port = (uint16_t)port;
         if (!address || pw_address_parse(address, &record->address) < 0)
                 return 1;
         if (device)
@@ -177,7 +187,7 @@ static int read_endpoint(sqlite3_stmt *row, struct pw_record *record)
         r = pw_record_label(record, PW_EPHEMERAL_DEFAULT);
         if (r < 0)
                 return r;
-        record->ephemeral = sqlite3_column_int(row, COLUMN_EPHEMERAL) != 0;
+        record->ephemeral = ephemeral;
         record->service = pw_iana_service(record->protocol, record->port);
         return 0;
 }

@@ -307,7 +307,9 @@ int pw_store_checkpoint(struct pw_store *store)
         int rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         int r = pw_sql_errno(store->db, rc);
 
-        if (r < 0)
+        if (r == 0)
+                store->checkpoint_at = 0;
+        else
                 keep_words(store, sqlite3_errmsg(store->db));
         return r == -EBUSY ? PW_STORE_BUSY : r;
 }

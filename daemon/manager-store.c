@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The store, and the order of things: commit, then tell the journal, then mark as delivered. After
- * a crash an alert is told twice rather than never. While the store fails, writes wait (bounded),
- * alerts are told all the same, and the store is tried again.
- *
- * What an earlier run left open is settled after the first look: a listener whose very socket is
- * still there goes on; another one ended, as far as anybody knows, when it was last seen. */
+ * a crash an alert is told twice rather than never. While the store fails, or is as large as it may
+ * be, writes wait (bounded), alerts are told all the same, and the store is tried again. */
 
 #include "daemon/manager-internal.h"
 #include "daemon/readers.h"
@@ -16,10 +13,9 @@
 #define JOURNAL_RETRY_USEC (500 * PW_USEC_PER_MSEC)
 #define HEARTBEAT_USEC PW_USEC_PER_MINUTE
 #define PRUNE_STEP_USEC PW_USEC_PER_SEC
-#define PAST_RETRY_USEC (30 * PW_USEC_PER_SEC)
 #define PRUNE_ROWS 500
-#define CHECKPOINT_BYTES (4ULL << 20)
-#define READER_BYTES (16ULL << 20)
+#define READER_BYTES (16ULL << 20)  /* a longer log is worth a word */
+#define RESERVE_BYTES (16ULL << 20) /* left to the log by pruning; at most a quarter of all */
 
 /* ---- faults ---- */
 
@@ -55,79 +51,24 @@ static void store_failed(struct pw_manager *m, int error, const char *words)
                     m->options.state_dir, words, store_advice(error));
 }
 
+/* Pauses that the journal is not told of: they come and go with busy times. */
+static const char forgetting[] = "the oldest is forgotten to stay within MaxUseBytes";
+
 static void store_recovered(struct pw_manager *m)
 {
         bool failed = m->store_state[0] != '\0' && strcmp(m->store_state, "ok") != 0;
+        bool told = failed || (m->store_paused && strcmp(m->reader_note, forgetting) != 0);
 
+        if (failed || m->store_paused)
+                manager_schedule(m, CHORE_STATUS, 0);
         strcpy(m->store_state, "ok");
-        if (!failed)
-                return;
-        manager_schedule(m, CHORE_STATUS, 0);
-        manager_log(m, PW_MESSAGE_STORE_RECOVERED, LOG_NOTICE, "History in %s is written again.",
-                    m->options.state_dir);
+        m->store_paused = false;
+        if (told)
+                manager_log(m, PW_MESSAGE_STORE_RECOVERED, LOG_NOTICE,
+                            "History in %s is written again.", m->options.state_dir);
 }
 
-/* ---- an earlier run ---- */
-
-static int recall_open(struct pw_manager *m, struct pw_record *record)
-{
-        struct pw_listener *listener = pw_listeners_get(m->listeners, record);
-
-        if (!listener)
-                return -ENOMEM;
-        /* On a resync memory already knows better. */
-        if (listener->sockets == 0 && !listener->open)
-                listener->open = listener->past = true;
-        return 0;
-}
-
-static int recall_closed(struct pw_manager *m, struct pw_record *record)
-{
-        struct pw_listener *listener = pw_listeners_get(m->listeners, record);
-
-        if (!listener)
-                return -ENOMEM;
-        if (listener->closed_usec == 0) /* by the boot clock nothing better is known */
-                listener->closed_usec = pw_now_boottime();
-        return 0;
-}
-
-static int recall_alert(struct pw_manager *m, struct pw_record *alert)
-{
-        struct pw_listener *listener = pw_listeners_get(m->listeners, alert);
-
-        if (!listener)
-                return -ENOMEM;
-        if (listener->closed_usec == 0)
-                listener->closed_usec = pw_now_boottime();
-        if (listener->record->alert_id < alert->alert_id) {
-                struct pw_record *record = pw_record_copy(listener->record);
-
-                if (!record)
-                        return -ENOMEM;
-                pw_record_copy_alert(record, alert);
-                pw_record_unref(listener->record);
-                listener->record = record;
-        }
-        if (alert->resolved_usec == 0 && alert->delivered_usec == 0)
-                return manager_tell(m, pw_entry_alert(listener->record));
-        return 0;
-}
-
-static int recall(struct pw_manager *m, const struct pw_past *past)
-{
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < past->open.n; i++)
-                r = recall_open(m, past->open.items[i]);
-        for (size_t i = 0; r == 0 && i < past->recent.n; i++)
-                r = recall_closed(m, past->recent.items[i]);
-        for (size_t i = 0; r == 0 && i < past->alerts.n; i++)
-                r = recall_alert(m, past->alerts.items[i]);
-        m->last_alert_id = PW_MAX(m->last_alert_id, past->last_alert_id);
-        m->store_read = true;
-        return r;
-}
+/* ---- opening ---- */
 
 static uint64_t realert_since(const struct pw_manager *m)
 {
@@ -179,6 +120,7 @@ static int try_open(struct pw_manager *m)
                 store_failed(m, -r, strerror(-r));
                 return r == -ENOMEM ? r : 1;
         }
+        pw_store_limit(m->store, m->config.max_use_bytes);
         if (r == PW_STORE_REPLACED)
                 manager_log(
                     m, PW_MESSAGE_STORE_REPLACED, LOG_ERR,
@@ -186,7 +128,7 @@ static int try_open(struct pw_manager *m)
                     m->options.state_dir, moved);
         r = pw_store_resume(m->store, m->boot_id, realert_since(m), PAST_MAX, &past);
         if (r == 0)
-                r = recall(m, &past);
+                r = manager_recall(m, &past);
         else
                 store_failed(m, r < 0 ? -r : EBUSY, pw_store_error(m->store));
         pw_past_done(&past);
@@ -211,59 +153,74 @@ int manager_store_open(struct pw_manager *m)
         return manager_event(m, PW_EVENT_STARTED, PORTWATCH_VERSION);
 }
 
-/* The end of an interval that nobody saw end. */
-static int end_past(struct pw_manager *m, struct pw_listener *listener)
-{
-        _cleanup_(pw_record_unrefp) struct pw_record *record = pw_record_copy(listener->record);
+/* ---- room ---- */
 
-        if (!record)
-                return -ENOMEM;
-        record->closed_usec = record->last_seen_usec;
-        record->closed_how = PW_HOW_HEARTBEAT;
-        pw_record_unref(listener->record);
-        listener->record = pw_record_ref(record);
-        listener->open = false;
-        listener->closed_usec = pw_now_boottime();
-        return manager_write(m, (struct pw_write){.kind = record->verdict == PW_IGNORED
-                                                              ? PW_WRITE_DROP
-                                                              : PW_WRITE_CLOSE,
-                                                  .time_usec = pw_now_realtime(),
-                                                  .record = PW_TAKE_PTR(record)});
+/* Names the readers that keep the write-ahead log from shrinking: in `status`, and the first time
+ * in the journal. */
+static void name_readers(struct pw_manager *m, bool first)
+{
+        char size[PW_SIZE_MAX], pids_text[128] = "";
+        pid_t pids[8];
+        size_t n =
+            pw_readers_find(m->proc_fd, m->state_fd, PW_STORE_FILE "-shm", pids, PW_ELEMENTS(pids));
+
+        for (size_t i = 0, length = 0; i < n; i++)
+                length += (size_t)snprintf(pids_text + length, sizeof pids_text - length, " pid %d",
+                                           (int)pids[i]);
+        snprintf(m->reader_note, sizeof m->reader_note,
+                 "a reader does not end (%s), so the write-ahead log has grown to %s%s",
+                 n > 0 ? pids_text + 1 : "its pid is not known",
+                 pw_format_size(size, sizeof size, pw_store_log_bytes(m->store)),
+                 m->store_paused ? "; history pauses at MaxUseBytes" : "");
+        if (first)
+                manager_log(m, PW_MESSAGE_STORE_FAILED, LOG_WARNING, "History in %s: %s.",
+                            m->options.state_dir, m->reader_note);
 }
 
-/* Whether a listener that has no socket yet can be said to have gone. Held-back UDP, sockets
- * without a holder and those whose unit is being asked for are believed later than the first look;
- * and of a protocol that could not be listed nothing is known. */
-static bool may_be_missed(const struct pw_manager *m, const struct pw_record *record, bool late)
+static bool log_is_long(const struct pw_manager *m)
 {
-        if (pw_sockdiag_error(m->diag, record->protocol) != 0)
-                return false;
-        return late || (!manager_may_be_client(record) && record->owner->unknown == PW_KNOWN &&
-                        (m->n_nameless == 0 || !pw_text_glob("*.socket", record->owner->unit)));
+        return m->store && pw_store_log_bytes(m->store) > PW_STORE_LOG_BYTES;
 }
 
-int manager_settle_past(struct pw_manager *m, bool late, uint64_t now_usec)
+/* After a write: it costs nothing to know how long the log is, but naming readers does. */
+static void watch_log(struct pw_manager *m)
 {
-        for (size_t i = 0; i < pw_listeners_count(m->listeners); i++) {
-                struct pw_listener *listener = pw_listeners_item(m->listeners, i);
-                bool alert =
-                    listener->record->alert_id != 0 && listener->record->resolved_usec == 0;
-                int r = 0;
+        if (pw_store_log_bytes(m->store) <= READER_BYTES)
+                m->reader_note[0] = '\0';
+        else if (m->reader_note[0] == '\0')
+                name_readers(m, true);
+}
 
-                if (listener->past && listener->sockets == 0 &&
-                    !may_be_missed(m, listener->record, late)) {
-                        manager_schedule(m, CHORE_PAST, now_usec + PAST_RETRY_USEC);
-                        continue;
-                }
-                if (listener->past && !listener->proven)
-                        r = end_past(m, listener);
-                if (r == 0 && (listener->past || alert) && !listener->required)
-                        r = pw_listeners_touch(m->listeners, listener);
-                listener->past = false;
-                if (r < 0)
-                        return r;
+/* The history is as large as it may be, so it waits, and alerts go on. Either a reader is in the
+ * way, or older history makes room. */
+static void pause_history(struct pw_manager *m)
+{
+        bool begins = !m->store_paused;
+        uint64_t now_usec = pw_now_boottime();
+
+        m->store_paused = true;
+        manager_schedule(m, CHORE_STORE, now_usec + STORE_RETRY_USEC);
+        if (begins)
+                manager_schedule(m, CHORE_STATUS, 0);
+        if (log_is_long(m)) {
+                name_readers(m, begins);
+        } else if (begins) {
+                strcpy(m->reader_note, forgetting);
+                manager_schedule(m, CHORE_PRUNE, now_usec);
         }
-        return manager_publish(m, now_usec);
+}
+
+/* Nothing more can be forgotten. */
+static void say_too_small(struct pw_manager *m)
+{
+        static const char words[] = "what is open now does not fit into MaxUseBytes";
+
+        if (strcmp(m->reader_note, words) == 0)
+                return;
+        strcpy(m->reader_note, words);
+        manager_log(m, PW_MESSAGE_STORE_FAILED, LOG_WARNING,
+                    "History in %s pauses: %s. Alerts go on; make it larger.", m->options.state_dir,
+                    words);
 }
 
 /* ---- writing ---- */
@@ -281,23 +238,30 @@ static int store_result(struct pw_manager *m, int r)
         return r == -ENOMEM ? r : 1;
 }
 
-/* Applies what waits; with nothing waiting, `heartbeat` says whether to write at all. 0: all is in
- * the store. 1: not now. */
-static int apply(struct pw_manager *m, bool heartbeat)
+/* Applies what waits, or only the heartbeat. 0: all is in the store. 1: not now. */
+static int write_all(struct pw_manager *m)
 {
-        int r;
+        int r = pw_store_apply(m->store, &m->writes, pw_now_realtime());
 
-        if (m->writes.n == 0 && !heartbeat)
-                return 0;
-        if (!m->store || m->store_paused)
+        if (r == PW_STORE_FULL) {
+                pause_history(m);
                 return 1;
-        r = store_result(m, pw_store_apply(m->store, &m->writes, pw_now_realtime()));
+        }
+        r = store_result(m, r);
         if (r != 0)
                 return r;
         m->status.db_writes++;
-        pw_writes_drop(&m->writes, m->writes.n);
         store_recovered(m);
+        watch_log(m);
         return 0;
+}
+
+/* With nothing waiting, `heartbeat` says whether to write at all. What retries ends a pause. */
+static int apply(struct pw_manager *m, bool heartbeat)
+{
+        if (m->writes.n == 0 && !heartbeat)
+                return 0;
+        return m->store && !m->store_paused ? write_all(m) : 1;
 }
 
 /* What memory says of the alert is what later writes say of it. */
@@ -430,6 +394,8 @@ int manager_store_retry(struct pw_manager *m)
         }
         if (r == 0 && m->resync)
                 r = resync(m);
+        if (r == 0 && m->store && m->store_paused)
+                r = write_all(m);
         return r < 0 ? r : manager_commit(m);
 }
 
@@ -453,48 +419,6 @@ int manager_recount(struct pw_manager *m)
         return r < 0 ? r : manager_commit(m);
 }
 
-/* Names the readers that keep the write-ahead log from shrinking: in `status`, and once in the
- * journal. */
-static void name_readers(struct pw_manager *m, uint64_t wal_bytes)
-{
-        bool first = m->reader_note[0] == '\0';
-        char size[PW_SIZE_MAX], pids_text[128] = "";
-        pid_t pids[8];
-        size_t n =
-            pw_readers_find(m->proc_fd, m->state_fd, PW_STORE_FILE "-shm", pids, PW_ELEMENTS(pids));
-
-        for (size_t i = 0, length = 0; i < n; i++)
-                length += (size_t)snprintf(pids_text + length, sizeof pids_text - length, " pid %d",
-                                           (int)pids[i]);
-        snprintf(m->reader_note, sizeof m->reader_note,
-                 "a reader does not end (%s), so the write-ahead log has grown to %s%s",
-                 n > 0 ? pids_text + 1 : "its pid is not known",
-                 pw_format_size(size, sizeof size, wal_bytes),
-                 m->store_paused ? "; history pauses at MaxUseBytes" : "");
-        if (first)
-                manager_log(m, PW_MESSAGE_STORE_FAILED, LOG_WARNING, "History in %s: %s.",
-                            m->options.state_dir, m->reader_note);
-}
-
-/* Moves the write-ahead log into the file when it has grown. A reader in the way is waited for;
- * where it makes the log larger than the history may be, history pauses, and alerts go on. */
-static void keep_small(struct pw_manager *m)
-{
-        uint64_t wal_bytes = 0, bytes = pw_store_bytes(m->store, &wal_bytes);
-
-        if (wal_bytes > CHECKPOINT_BYTES && pw_store_checkpoint(m->store) != 0)
-                bytes = pw_store_bytes(m->store, &wal_bytes);
-        else
-                wal_bytes = 0;
-        if (m->store_paused)
-                manager_schedule(m, CHORE_STORE, 0);
-        m->store_paused = wal_bytes > READER_BYTES && bytes > m->config.max_use_bytes;
-        if (wal_bytes > READER_BYTES)
-                name_readers(m, wal_bytes);
-        else
-                m->reader_note[0] = '\0';
-}
-
 int manager_heartbeat(struct pw_manager *m)
 {
         uint64_t now_usec = pw_now_boottime();
@@ -504,22 +428,38 @@ int manager_heartbeat(struct pw_manager *m)
         pw_listeners_forget(
             m->listeners, now_usec > m->config.realert_usec ? now_usec - m->config.realert_usec : 0,
             CLOSED_KEPT_MAX);
+        if (log_is_long(m)) /* perhaps the reader has ended */
+                (void)pw_store_checkpoint(m->store);
         r = apply(m, true);
-        if (m->store)
-                keep_small(m);
+        if (r == 0 && pw_store_log_bytes(m->store) > READER_BYTES)
+                name_readers(m, false);
+        return r < 0 ? r : 0;
+}
+
+/* After pruning, in a pause. 0 or -ENOMEM. */
+static int use_room(struct pw_manager *m, bool more)
+{
+        int r = log_is_long(m) ? 1 : write_all(m);
+
+        if (r == 1 && !more && m->store_paused && !log_is_long(m))
+                say_too_small(m);
         return r < 0 ? r : 0;
 }
 
 int manager_prune(struct pw_manager *m, uint64_t now_usec)
 {
         uint64_t wall_usec = pw_now_realtime(), before_usec = 0;
+        uint64_t max_bytes = m->config.max_use_bytes;
         int r = 0;
 
         if (wall_usec > m->config.retention_usec)
                 before_usec = wall_usec - m->config.retention_usec;
+        max_bytes -= PW_MIN(RESERVE_BYTES, max_bytes / 4);
         if (m->store)
-                r = pw_store_prune(m->store, before_usec, m->config.max_use_bytes, PRUNE_ROWS);
+                r = pw_store_prune(m->store, before_usec, max_bytes, PRUNE_ROWS);
         manager_schedule(m, CHORE_PRUNE,
                          now_usec + (r == 1 ? PRUNE_STEP_USEC : 10 * PW_USEC_PER_MINUTE));
-        return r < 0 && store_result(m, r) < 0 ? -ENOMEM : 0;
+        if (r < 0)
+                return store_result(m, r) < 0 ? -ENOMEM : 0;
+        return m->store && m->store_paused ? use_room(m, r == 1) : 0;
 }

@@ -52,6 +52,7 @@ void pw_writes_done(struct pw_writes *writes);
 enum {
         PW_STORE_BUSY = 1, /* locked by another program, or a reader in the way: try again later */
         PW_STORE_REPLACED = 2, /* the file was not usable; it was moved aside, a new one is open */
+        PW_STORE_FULL = 3,     /* file and log are as large as they may be: pw_store_limit() */
 };
 
 /* Opens or makes the store in the directory `path`, migrates it, and takes what is needed to write.
@@ -68,14 +69,25 @@ int pw_store_set_aside(const char *path, char **ret_moved);
 void pw_store_close(struct pw_store *store);
 PW_DEFINE_CLEANUP(struct pw_store *, pw_store_close)
 
-/* Applies all writes in one transaction (BEGIN IMMEDIATE), or none. Also notes `now_usec` as the
- * heartbeat. With n == 0 only the heartbeat. Writes that no longer make sense (a close of an
- * interval that is not open, an open of one that is) are harmless: an OPEN of an open interval
- * counts as CHANGE, an update or the end of an alert that is not there makes it as the record has
- * it, the others count as nothing.
- * Returns 0, PW_STORE_BUSY, or -errno (-ENOSPC, -EIO, -EROFS, -EBADMSG: corrupt, -ESTALE: the file
- * was moved or deleted, close and open again). */
-int pw_store_apply(struct pw_store *store, const struct pw_writes *writes, uint64_t now_usec);
+/* File and log together may take so many bytes (0: no bound), and at most PW_STORE_SLACK more. What
+ * would make them larger is refused with PW_STORE_FULL: pruning makes room where the log is no
+ * longer than PW_STORE_LOG_BYTES, otherwise a reader that does not end is in the way. */
+#define PW_STORE_LOG_BYTES (4ULL << 20)
+#define PW_STORE_SLACK (8ULL << 20)
+void pw_store_limit(struct pw_store *store, uint64_t max_bytes);
+/* Bytes of the log before the last transaction; asks nobody. */
+uint64_t pw_store_log_bytes(const struct pw_store *store);
+
+/* Applies the writes in their order and removes from `writes` what is committed: all in one
+ * transaction (BEGIN IMMEDIATE), or in several where they change more than some MiB. Also notes
+ * `now_usec` as the heartbeat. With n == 0 (or NULL) only the heartbeat. Writes that no longer make
+ * sense (a close of an interval that is not open, an open of one that is) are harmless: an OPEN of
+ * an open interval counts as CHANGE, an update or the end of an alert that is not there makes it as
+ * the record has it, the others count as nothing.
+ *
+ * Returns 0: nothing is left in `writes`; PW_STORE_BUSY, PW_STORE_FULL, or -errno (-ENOSPC, -EIO,
+ * -EROFS, -EBADMSG: corrupt, -ESTALE: the file was moved or deleted, close and open again). */
+int pw_store_apply(struct pw_store *store, struct pw_writes *writes, uint64_t now_usec);
 
 #define PW_PAST_CLOSED_MAX 20000 /* what is over and recent: so much of it is worth its memory */
 
@@ -97,8 +109,9 @@ void pw_past_done(struct pw_past *past);
 
 /* Forgets history that ended before `before_usec`, and more while the file is larger than
  * `max_bytes` (0: no limit): from the user with most rows first, and of that user's from the owner
- * with most; rows with alerts last, at most `max_rows` a call. Returns 1 while more is left to do,
- * 0, PW_STORE_BUSY (2 here means no more than "again"), or -errno. */
+ * with most; rows with alerts last, at most `max_rows` a call. Returns 0; 1, which is
+ * PW_STORE_BUSY, too: call again; PW_STORE_FULL: not while a reader keeps the log as long as it may
+ * be; -errno. */
 int pw_store_prune(struct pw_store *store, uint64_t before_usec, uint64_t max_bytes,
                    unsigned max_rows);
 

@@ -89,9 +89,8 @@ struct filling {
 
 static void flush(struct filling *filling, uint64_t now_usec)
 {
-        require(pw_store_apply(filling->store, &filling->writes, now_usec) == 0, "apply");
         filling->events += filling->writes.n;
-        pw_writes_drop(&filling->writes, filling->writes.n);
+        require(pw_store_apply(filling->store, &filling->writes, now_usec) == 0, "apply");
 }
 
 static void add(struct filling *filling, enum pw_write_kind kind, struct pw_record *record,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The history cannot be written, or is not what it should be: alerts go on, nothing is deleted, and it
 # is said once. Would catch: an alert lost with the write that failed, a log filled at every poll, a
-# broken file overwritten, a newer schema written over.
+# broken file overwritten, a newer schema written over, a history larger than it may be.
 # shellcheck source=tests/integration/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/integration/lib.sh"
 needs sqlite3
@@ -105,6 +105,60 @@ wait_for 60 "the alert is in the history" has_alert '.port == 8010'
 wait_for 10 "the log says that it is well again" logged "$STORE_GOOD"
 stop_daemon
 release unexpected
+
+# ---- a reader that hangs ----
+
+MAX=$((16 << 20)) SLACK=$((8 << 20))
+
+# A transaction for reading that does not end before end_reading.
+begin_reading() {
+        sqlite3 -readonly "$STATE/history.db" <"$T/lock" >"$T/reader.out" &
+        READER=$!
+        exec {READING}>"$T/lock"
+        printf '%s\n' 'BEGIN;' 'SELECT count(*) FROM event;' >&"$READING"
+        wait_for 10 "the reader reads" test -s "$T/reader.out"
+}
+
+end_reading() {
+        printf '%s\n' 'ROLLBACK;' .quit >&"$READING"
+        exec {READING}>&-
+        wait "$READER"
+}
+
+# at_most SECONDS: for so long, file and log together stay within their bound. Sets MOST.
+at_most() {
+        local end=$(($(now_usec) + $1 * 1000000)) bytes
+        MOST=0
+        while [ "$(now_usec)" -lt $end ]; do
+                bytes=$(stat -c %s "$STATE"/history.db{,-wal} | awk '{ n += $1 } END { print n }')
+                [ "$bytes" -le $MOST ] || MOST=$bytes
+                sleep 0.1
+        done
+        assert_le $MOST $((MAX + SLACK)) "bytes of the history"
+}
+
+step "a reader that hangs: the history stays within MaxUseBytes, and goes on afterwards"
+mount -o remount,size=1g "$STATE"
+fresh PollIntervalSec=20ms '[History]' MaxUseBytes=$MAX
+rule 10-churn.rules "allow tcp 2000-65535 exe=$T/bin/churn"
+start_daemon
+begin_reading
+churn busy spread --rate=1000 --size=200 --seconds=300
+at_most 30
+echo "  at most $MOST bytes"
+wait_for 10 "history pauses, and the reader is named" store_is "^paused.*pid $READER\b"
+hold during tcp:127.0.0.1:1500
+wait_for 10 "alerts go on" told 1500
+release busy
+end_reading
+wait_for 30 "the history goes on" store_is '^ok$'
+logged "$STORE_GOOD" || fail "the log does not say so"
+wait_for 10 "the alert is in the history" has_alert '.port == 1500'
+sync_looks
+assert_le "$(stat -c %s "$STATE/history.db-wal")" $((5 << 20)) "bytes of the log"
+at_most 1
+stop_daemon
+release during
 
 # replaced WHAT: what is in history.db now is moved aside, whole, and a new one begun.
 replaced() {

@@ -56,7 +56,6 @@ owners_are_right() { # WHEN
 
 # ---- a member ----
 
-mkdir -p $STATE && mount -t tmpfs -o size=600m tmpfs $STATE # a file system with names for its locks
 mkdir -p /run/systemd/system/portwatchd.service.d
 printf '%s\n' '[Service]' Restart=no >/run/systemd/system/portwatchd.service.d/test.conf
 ready PollIntervalSec=20ms CPUBudget=100% '[History]' MaxUseBytes=32M

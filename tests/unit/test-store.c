@@ -520,6 +520,32 @@ static void test_resume_same_boot(void **state)
         pw_past_done(&past);
 }
 
+/* A folded listener has no port; a daemon that goes on must know it again. */
+static void test_resume_folded(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *folded = make_record(0, "a");
+        struct pw_past past;
+
+        folded->protocol = PW_UDPLITE;
+        folded->opened_how = PW_HOW_EVENT;
+        pw_record_identify(folded);
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        pw_past_done(&past);
+        put(fixture, PW_WRITE_OPEN, folded, T0);
+        folded->sockets = 99;
+        put(fixture, PW_WRITE_REFRESH, folded, T0 + 5);
+        assert_int_equal(pw_store_resume(fixture->store, BOOT_A, 0, 10, &past), 0);
+        assert_int_equal(past.open.n, 1);
+        assert_true(pw_record_is_folded(past.open.items[0]));
+        assert_int_equal(past.open.items[0]->sockets, 99);
+        assert_int_equal(past.open.items[0]->opened_how, PW_HOW_EVENT);
+        assert_false(pw_record_may_be_client(past.open.items[0]));
+        pw_record_identify(past.open.items[0]);
+        assert_string_equal(past.open.items[0]->listener_id, folded->listener_id);
+        pw_past_done(&past);
+}
+
 /* After a reboot, what was open ended when it was last seen; not later, not now. */
 static void test_resume_other_boot(void **state)
 {
@@ -904,6 +930,7 @@ int main(void)
             STORE_TEST(test_event_ids_never_repeat),
             STORE_TEST(test_batch_is_atomic),
             STORE_TEST(test_resume_same_boot),
+            STORE_TEST(test_resume_folded),
             STORE_TEST(test_resume_other_boot),
             STORE_TEST(test_clean_stop),
             STORE_TEST(test_resume_limit),

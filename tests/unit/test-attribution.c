@@ -5,22 +5,13 @@
 
 #include "daemon/holders.h"
 
+#include "tests/unit/made-up-tree.h"
+
 #include <portwatch/text.h>
-
-#include <fcntl.h>
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #define SOCKETS_MAX 5000
 #define NOBODY 4000000001u /* a uid that no name service knows */
 
-static char top[] = "/tmp/test-attribution-XXXXXX";
-static int top_fd;
 static struct pw_attribution_roots roots;
 static struct pw_attribution *attribution;
 
@@ -31,57 +22,6 @@ static bool held[SOCKETS_MAX];
 static size_t n_sockets;
 
 /* ---- the made-up trees ---- */
-
-static void make_dirs(const char *path)
-{
-        char part[512];
-
-        for (const char *slash = path; (slash = strchr(slash, '/')); slash++) {
-                snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
-                if (mkdirat(top_fd, part, 0755) < 0)
-                        assert_int_equal(errno, EEXIST);
-        }
-}
-
-static _printf_(3, 4) void put(const char *path, size_t length, const char *format, ...)
-{
-        char text[8192];
-        va_list args;
-        int fd;
-
-        va_start(args, format);
-        vsnprintf(text, sizeof text, format, args);
-        va_end(args);
-        make_dirs(path);
-        fd = openat(top_fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-        assert_true(fd >= 0);
-        length = length ? length : strlen(text);
-        assert_int_equal(write(fd, text, length), length);
-        close(fd);
-}
-
-static void put_link(const char *path, const char *target)
-{
-        make_dirs(path);
-        unlinkat(top_fd, path, 0);
-        assert_int_equal(symlinkat(target, top_fd, path), 0);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-        (void)st;
-        (void)type;
-        (void)ftw;
-        return remove(path);
-}
-
-static void remove_tree(const char *name)
-{
-        char path[512];
-
-        snprintf(path, sizeof path, "%s/%s", top, name);
-        nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static void process(int pid, unsigned started, const char *cgroup)
 {
@@ -143,16 +83,6 @@ static void find(bool everyone)
         assert_int_equal(pw_attribution_find(attribution, asked, n_sockets, everyone, owners), 0);
         for (size_t i = 0; i < n_sockets; i++)
                 assert_non_null(owners[i]);
-}
-
-static int open_dir(const char *name)
-{
-        int fd;
-
-        mkdirat(top_fd, name, 0755);
-        fd = openat(top_fd, name, O_RDONLY | O_DIRECTORY);
-        assert_true(fd >= 0);
-        return fd;
 }
 
 static int set_up(void **state)
@@ -741,24 +671,6 @@ static void many_processes(void **state)
         }
         assert_int_equal(owners[2 + N]->unknown, PW_UNKNOWN_NO_HOLDER);
 }
-
-static int make_top(void **state)
-{
-        (void)state;
-        if (!mkdtemp(top) || chmod(top, 0755) < 0)
-                return -1;
-        top_fd = open(top, O_RDONLY | O_DIRECTORY);
-        return top_fd < 0 ? -1 : 0;
-}
-
-static int remove_top(void **state)
-{
-        (void)state;
-        close(top_fd);
-        return rmdir(top);
-}
-
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
 {

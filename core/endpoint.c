@@ -111,14 +111,25 @@ int pw_address_parse(const char *text, struct pw_address *ret)
         return 0;
 }
 
+char *pw_port_format(char *buffer, size_t size, uint16_t port)
+{
+        if (port == 0)
+                snprintf(buffer, size, "ephemeral");
+        else
+                snprintf(buffer, size, "%u", port);
+        return buffer;
+}
+
 char *pw_address_port_format(char *buffer, size_t size, const char *address, const char *device,
                              uint16_t port)
 {
         bool brackets = strchr(address, ':') != NULL;
         bool bound = device && device[0];
+        char number[PW_PORT_MAX];
 
-        snprintf(buffer, size, "%s%s%s%s%s:%u", brackets ? "[" : "", address, bound ? "%" : "",
-                 bound ? device : "", brackets ? "]" : "", port);
+        snprintf(buffer, size, "%s%s%s%s%s:%s", brackets ? "[" : "", address, bound ? "%" : "",
+                 bound ? device : "", brackets ? "]" : "",
+                 pw_port_format(number, sizeof number, port));
         return buffer;
 }
 

@@ -186,7 +186,8 @@ static int add_service_name(struct pw_filter *filter, uint8_t protocol, const ch
                                  "80, tcp/80, 80-90, http, tcp, udp, user=NAME");
 }
 
-/* One of the list: `80`, `:80`, `tcp/80-90`, `http`. A protocol named once holds for the rest. */
+/* One of the list: `80`, `:80`, `tcp/80-90`, `http`, `ephemeral`. A protocol named once holds for
+ * the rest. */
 static int add_port_item(struct pw_filter *filter, uint8_t *protocol, char *item,
                          const struct refusal *refusal)
 {
@@ -205,6 +206,8 @@ static int add_port_item(struct pw_filter *filter, uint8_t *protocol, char *item
                 return refuse(refusal, item, "is no port: expected a number, a range or a service");
         if (item[strspn(item, "0123456789-")] == '\0')
                 return add_numbers(filter, *protocol, item, refusal);
+        if (strcmp(item, "ephemeral") == 0) /* as a folded listener's port is shown */
+                return add_span(filter, *protocol, (struct pw_ports){0, 0});
         return add_service_name(filter, *protocol, item, refusal);
 }
 

@@ -209,3 +209,17 @@ bool pw_owner_same(const struct pw_owner *a, const struct pw_owner *b)
                           same_pattern(a->user_unit, b->user_unit) &&
                           same_pattern(a->container, b->container));
 }
+
+const char *pw_owner_obstacle(const struct pw_owner *owner)
+{
+        if (owner->traits & PW_TRAITS_SUSPICIOUS)
+                return "its executable is deleted, in memory, or where anybody may write";
+        if (owner->traits & PW_TRAIT_KERNEL)
+                return NULL;
+        if (owner->unknown != PW_KNOWN || !owner->exe || owner->exe[0] != '/')
+                return "its executable is not known";
+        if (owner->traits & PW_TRAIT_FOREIGN_ROOT && (!owner->container || !owner->container[0]))
+                return "its executable is not this host's file of that path, so that exe= would "
+                       "not match, and no container is named";
+        return NULL;
+}

@@ -43,7 +43,9 @@ _Static_assert(PW_SPAN_UNIT_BITS == 20 && PW_SPAN_CLASS_MAX == 42, "as in OPEN_A
                   " ORDER BY i.opened DESC, i.id DESC"
 #define ONE_INTERVAL                                                                               \
         "SELECT" PW_ROW_COLUMNS("i") "FROM interval i" PW_ROW_OF_INTERVAL "WHERE i.id = ?1"
-#define NEXT_PORT "SELECT min(port) FROM interval INDEXED BY interval_port WHERE port >= ?1"
+#define NEXT_PORT                                                                                  \
+        "SELECT port FROM interval INDEXED BY interval_port"                                       \
+        " WHERE port >= ?1 ORDER BY port LIMIT 1"
 #define ALERTS(where)                                                                              \
         "SELECT" PW_ROW_COLUMNS("a") "FROM alert a" PW_ROW_OF_ALERT "WHERE " where                 \
                                      " AND l.port BETWEEN ?1 AND ?2 ORDER BY a.id DESC"
@@ -203,7 +205,7 @@ static int named_ports(struct question *question, uint16_t ret_ports[PORTS_MAX])
 
                 pw_call_int(&call, port);
                 r = pw_call_number(&call, &port);
-                if (r <= 0 || port <= 0 || port > question->ports.last)
+                if (r <= 0 || port < 0 || port > question->ports.last)
                         break;
                 for (size_t i = 0; i < n_spans && !named; i++)
                         named = pw_ports_contain(spans[i], (uint16_t)port);

@@ -29,9 +29,9 @@ struct pw_record *pw_record_copy(const struct pw_record *record)
         *copy = *record;
         copy->references = 1;
         copy->owner = pw_owner_ref(record->owner);
-        copy->netns = copy->rule = copy->address_text = NULL;
+        copy->netns = copy->rule = copy->former_rule = copy->address_text = NULL;
         if (pw_shared_set(&copy->netns, record->netns) < 0 ||
-            pw_shared_set(&copy->rule, record->rule) < 0 ||
+            pw_record_copy_ruling(copy, record) < 0 ||
             pw_shared_set(&copy->address_text, record->address_text) < 0)
                 return NULL;
         return PW_TAKE_PTR(copy);
@@ -45,6 +45,31 @@ void pw_record_copy_alert(struct pw_record *to, const struct pw_record *from)
         to->delivered_usec = from->delivered_usec;
         to->resolved_usec = from->resolved_usec;
         to->alert_count = from->alert_count;
+}
+
+int pw_record_copy_ruling(struct pw_record *to, const struct pw_record *from)
+{
+        int r = pw_shared_set(&to->rule, from->rule);
+
+        if (r == 0)
+                r = pw_shared_set(&to->former_rule, from->former_rule);
+        if (r == 0)
+                to->verdict = from->verdict;
+        return r;
+}
+
+int pw_record_judge(struct pw_record *record, enum pw_verdict verdict, const char *rule)
+{
+        int r = 0;
+
+        if (verdict == PW_EXPECTED || verdict == PW_IGNORED)
+                pw_shared_unset(&record->former_rule);
+        else if (record->verdict == PW_EXPECTED)
+                r = pw_shared_set(&record->former_rule, record->rule);
+        record->verdict = verdict;
+        if (r < 0 || pw_text_equal(record->rule, rule))
+                return r;
+        return pw_shared_set(&record->rule, rule);
 }
 
 struct pw_record *pw_record_ref(struct pw_record *record)
@@ -61,6 +86,7 @@ void pw_record_unref(struct pw_record *record)
         pw_owner_unref(record->owner);
         pw_shared_unset(&record->netns);
         pw_shared_unset(&record->rule);
+        pw_shared_unset(&record->former_rule);
         pw_shared_unset(&record->address_text);
         free(record);
 }
@@ -106,8 +132,10 @@ int pw_record_label(struct pw_record *record, struct pw_ports ephemeral)
         char address[PW_ADDRESS_MAX];
 
         record->scope = pw_address_scope(&record->address);
-        record->range = pw_port_range(record->port);
-        record->ephemeral = pw_ports_contain(ephemeral, record->port);
+        record->range =
+            pw_record_is_folded(record) ? PW_RANGE_DYNAMIC : pw_port_range(record->port);
+        record->ephemeral =
+            pw_record_is_folded(record) || pw_ports_contain(ephemeral, record->port);
         return pw_shared_set(&record->address_text,
                              pw_address_format(address, sizeof address, &record->address));
 }
@@ -149,11 +177,16 @@ void pw_record_identify(struct pw_record *record)
                 sprintf(record->listener_id + 2 * i, "%02x", digest[i]);
 }
 
+bool pw_record_may_be_client(const struct pw_record *record)
+{
+        return record->protocol != PW_TCP && record->ephemeral && !pw_record_is_folded(record) &&
+               record->opened_how != PW_HOW_EVENT;
+}
+
 bool pw_record_is_unexpected(const struct pw_record *record)
 {
-        bool may_be_client = record->protocol != PW_TCP && record->ephemeral;
-
-        return record->verdict == PW_DENIED || (record->verdict == PW_UNEXPECTED && !may_be_client);
+        return record->verdict == PW_DENIED ||
+               (record->verdict == PW_UNEXPECTED && !pw_record_may_be_client(record));
 }
 
 int pw_record_compare(const struct pw_record *a, const struct pw_record *b)

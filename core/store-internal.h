@@ -70,6 +70,12 @@ struct pw_store {
         int64_t boot; /* word of this boot's id; 0: pw_store_resume() has not told it yet */
         struct sqlite3_stmt *statements[PW_SQL_COUNT];
         char error[256];
+
+        /* store-room.c */
+        uint64_t max_bytes;     /* of file and log together; 0: no bound */
+        uint64_t log_bytes;     /* when the last transaction was about to begin */
+        uint64_t checkpoint_at; /* size of the log at which a checkpoint is tried again */
+        int spilled_before;     /* pages moved out of the cache before this transaction */
 };
 
 /* ---- one use of a statement ---- */
@@ -180,6 +186,21 @@ int pw_store_meta_set(struct pw_store *store, const char *name, int64_t value);
 #define PW_META_CREATED "created"     /* first write ever */
 #define PW_META_FORGOTTEN "forgotten" /* history before this is not complete any more */
 #define PW_META_STOPPED "stopped"     /* 1: the last run said goodbye */
+
+/* ---- room (store-room.c) ---- */
+
+struct pw_pages {
+        int64_t all, free, size;
+};
+int pw_store_count_pages(struct pw_store *store, struct pw_pages *ret);
+
+/* To be called before a transaction: moves a long log into the file. 0; PW_STORE_FULL: file and log
+ * are as large as they may be; -errno. */
+int pw_store_make_room(struct pw_store *store);
+/* Within a transaction: whether it has changed so much that it should end. Counted from the last
+ * pw_store_count_from_here(). */
+bool pw_store_is_long(struct pw_store *store);
+void pw_store_count_from_here(struct pw_store *store);
 
 /* ---- rows that others refer to (store-find.c) ---- */
 

@@ -203,6 +203,20 @@ int pw_parse_percent(const char *text, uint64_t *ret_ppm)
         return 0;
 }
 
+int pw_parse_answer(const char *text, uint64_t *ret)
+{
+        static const char *const answers[2][6] = {{"no", "0", "false", "off", "n", "f"},
+                                                  {"yes", "1", "true", "on", "y", "t"}};
+
+        for (unsigned answer = 0; answer < 2; answer++)
+                for (size_t i = 0; i < PW_ELEMENTS(answers[answer]); i++)
+                        if (strcasecmp(text, answers[answer][i]) == 0) {
+                                *ret = answer;
+                                return 0;
+                        }
+        return -EINVAL;
+}
+
 /* From large to small. Weeks and months are left out: `45d` says more than `1month 2w`. */
 static const struct unit age_units[] = {
     {"y", 31557600 * PW_USEC_PER_SEC},

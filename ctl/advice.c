@@ -64,8 +64,10 @@ void pw_advice_allow(const struct pw_record *record, int64_t alert_id, struct pw
                 return;
         }
         if (pw_rule_format(record, "allow", rule, sizeof rule) != 0) {
-                add(ret, false, "allow it",
-                    "only by a rule of your own: its owner is unknown, or not to be trusted");
+                const char *obstacle = pw_owner_obstacle(record->owner);
+
+                add(ret, false, "allow it", "only by a rule of your own: %s",
+                    obstacle ? obstacle : "its names are too long for one made from it");
                 return;
         }
         if (alert_id != 0)
@@ -197,6 +199,9 @@ void pw_advice_prevent(const struct pw_record *record, struct pw_advice *ret)
         char quoted[PW_SHELL_MAX];
 
         ret->n = 0;
+        /* The answers to what it sends come back to any of these ports, and not to it alone. */
+        if (pw_record_is_folded(record))
+                return;
         if (record->protocol != PW_UDPLITE && is_stoppable(owner->unit) && !owner->container)
                 add(ret, false, "keep closed",
                     "SocketBindDeny=%s:%u   (a line for: systemctl edit %s%s)", protocol,

@@ -126,12 +126,14 @@ static int line_of_alert(const struct pw_ctl *ctl, struct rule_line *line)
         if (records.n == 0)
                 return pw_ctl_fail(PW_EXIT_NOTHING, "there is no alert %s", word);
         r = pw_rule_format(records.items[0], pw_ctl_verb_name(ctl), line->text, sizeof line->text);
+        if (r == -E2BIG)
+                return pw_ctl_fail(PW_EXIT_FAILED,
+                                   "no rule is made of %s: its names are too long for one", word);
         if (r != 0)
                 return pw_ctl_fail(PW_EXIT_FAILED,
-                                   "no rule is made of %s: its owner is unknown or not to be "
-                                   "trusted; see portwatchctl show %s, and write the rule out if "
-                                   "you are sure",
-                                   word, word);
+                                   "no rule is made of %s: %s; see portwatchctl show %s, and write "
+                                   "the rule out if you are sure",
+                                   word, pw_owner_obstacle(records.items[0]->owner), word);
         line->length = strlen(line->text);
         return 0;
 }
@@ -325,7 +327,7 @@ static bool has_lived(const struct pw_record *record, _unused_ const void *userd
 {
         /* A client's port today is another one's tomorrow: one look cannot tell them from servers.
          */
-        return !(record->ephemeral && record->protocol != PW_TCP);
+        return !pw_record_may_be_client(record);
 }
 
 /* The rules among the lines of the text. */

@@ -156,7 +156,7 @@ static void complete_alerts(const struct pw_ctl *ctl, struct completion *complet
 {
         _cleanup_(pw_query_closep) struct pw_query *query = NULL;
         _cleanup_(pw_records_done) struct pw_records records = {0};
-        char text[32], about[256], who[128];
+        char text[32], about[256], who[128], port[PW_PORT_MAX];
         int schema;
 
         if (pw_query_open(ctl->state_dir, &query, &schema) < 0 ||
@@ -166,9 +166,10 @@ static void complete_alerts(const struct pw_ctl *ctl, struct completion *complet
                 const struct pw_record *record = records.items[i];
 
                 snprintf(text, sizeof text, "@%lld", (long long)record->alert_id);
-                snprintf(about, sizeof about, "%s: %s/%u %s",
+                snprintf(about, sizeof about, "%s: %s/%s %s",
                          pw_reason_name(pw_reason_gravest(record->reasons)),
-                         pw_protocol_name(record->protocol), record->port,
+                         pw_protocol_name(record->protocol),
+                         pw_port_format(port, sizeof port, record->port),
                          describe(who, sizeof who, record));
                 offer(completion, text, about);
         }
@@ -180,7 +181,7 @@ static void complete_ports(const struct pw_ctl *ctl, struct completion *completi
         _cleanup_(pw_records_done) struct pw_records records = {0};
         const char *word = completion->current;
         size_t slash = strcspn(word, "/"), stem = strlen(word);
-        char text[8], about[128];
+        char text[PW_PORT_MAX], about[128];
         uint8_t only = 0;
 
         while (stem > 0 && !strchr(",:/", word[stem - 1]))
@@ -195,7 +196,7 @@ static void complete_ports(const struct pw_ctl *ctl, struct completion *completi
 
                 if (only != 0 && record->protocol != only)
                         continue;
-                snprintf(text, sizeof text, "%u", record->port);
+                pw_port_format(text, sizeof text, record->port);
                 offer(completion, text, describe(about, sizeof about, record));
         }
         set_stem(completion, 0);

@@ -49,7 +49,7 @@ static int read_port(const struct pw_ctl *ctl, uint16_t *ret)
         for (size_t i = 0; i < n; i++)
                 if (ports[i].first != ports[i].last || ports[i].first != ports[0].first)
                         n = 0;
-        if (n == 0)
+        if (n == 0 || ports[0].first == 0)
                 return pw_ctl_fail(PW_EXIT_USAGE,
                                    "'%s' is not one port; expected one like 80, tcp/80 or http",
                                    ctl->words[0]);

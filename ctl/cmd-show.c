@@ -63,7 +63,7 @@ static int parse_alert(const char *word, int64_t *ret)
 static int ask_alert(const struct pw_ctl *ctl, struct pw_query *query, struct answer *answer,
                      struct pw_filter **ret)
 {
-        char port[32], error[256];
+        char word[32], port[PW_PORT_MAX], error[256];
         const struct pw_record *record;
         int r = pw_query_alert(query, answer->alert_id, &answer->alerts);
 
@@ -72,17 +72,35 @@ static int ask_alert(const struct pw_ctl *ctl, struct pw_query *query, struct an
         if (answer->alerts.n == 0)
                 return pw_ctl_fail(PW_EXIT_NOTHING, "there is no alert %s", answer->word);
         record = answer->alerts.items[0];
-        snprintf(port, sizeof port, "%s/%u", record->protocol == PW_TCP ? "tcp" : "udp",
-                 record->port);
+        snprintf(word, sizeof word, "%s/%s", pw_protocol_name(record->protocol),
+                 pw_port_format(port, sizeof port, record->port));
         r = pw_filter_new(ret);
         if (r == 0)
-                r = pw_filter_add(*ret, port, error, sizeof error);
+                r = pw_filter_add(*ret, word, error, sizeof error);
         return r < 0 ? pw_ctl_no_memory() : 0;
 }
 
 static bool keep_closed(const struct pw_record *record, _unused_ const void *userdata)
 {
         return record->closed_usec != 0;
+}
+
+static bool keep_same(const struct pw_record *record, const void *userdata)
+{
+        const struct pw_record *alert = userdata;
+
+        return strcmp(record->listener_id, alert->listener_id) == 0;
+}
+
+/* An alert is looked at with all that has its port; folded listeners have none in common. */
+static void narrow_to_folded(struct answer *answer)
+{
+        const struct pw_record *alert = answer->alert_id ? answer->alerts.items[0] : NULL;
+
+        if (!alert || !pw_record_is_folded(alert))
+                return;
+        pw_ctl_keep(&answer->open, keep_same, alert);
+        pw_ctl_keep(&answer->past, keep_same, alert);
 }
 
 static int ask_history(struct pw_ctl *ctl, struct pw_query *query, struct pw_filter *filter,
@@ -102,6 +120,7 @@ static int ask_history(struct pw_ctl *ctl, struct pw_query *query, struct pw_fil
         if (r < 0)
                 return pw_ctl_query_failed(ctl, r);
         pw_ctl_keep(&answer->past, keep_closed, NULL);
+        narrow_to_folded(answer);
         while (answer->past.n > PAST_LIMIT)
                 pw_record_unref(answer->past.items[--answer->past.n]);
         answer->judged = true;
@@ -200,7 +219,9 @@ static void print_owner(const struct pw_record *record)
                 line("container", "%s", owner->container);
         if (strcmp(record->netns, PW_NETNS_HOST) != 0)
                 line("namespace", "%s", record->netns);
-        if (record->sockets > 1)
+        if (pw_record_is_folded(record))
+                line("ports", "one after another, %u so far", record->sockets);
+        else if (record->sockets > 1)
                 line("sockets", "%u", record->sockets);
 }
 
@@ -224,9 +245,11 @@ static void print_rule(const struct pw_ctl *ctl, const struct answer *answer,
                        const struct pw_record *record)
 {
         char until[PW_WHEN_MAX], span[PW_SPAN_MAX];
+        const char *none =
+            record->verdict == PW_UNJUDGED ? "none matches what can be seen of it" : "none matches";
         struct pw_rule_info rule;
 
-        line("rule", "%s", record->rule ? record->rule : "none matches");
+        line("rule", "%s", record->rule ? record->rule : none);
         if (!find_rule(ctl, answer, record, &rule))
                 return;
         line("", "%s", rule.text);
@@ -284,9 +307,11 @@ static void print_advice(const struct pw_advice *advice)
                 line(advice->items[i].label, "%s", advice->items[i].text);
 }
 
-static void print_head(const struct answer *answer, const struct pw_record *record,
-                       const char *state)
+static void print_head(const struct pw_ctl *ctl, const struct answer *answer,
+                       const struct pw_record *record, const char *state)
 {
+        /* What comes from the history has IANA's names only. */
+        const char *service = pw_services_name(ctl->services, record->protocol, record->port);
         char endpoint[PW_ADDRESS_PORT_MAX];
         bool missing = pw_record_is_missing(record);
 
@@ -294,10 +319,10 @@ static void print_head(const struct answer *answer, const struct pw_record *reco
                                record->port);
         if (missing) /* at whatever address */
                 snprintf(endpoint, sizeof endpoint, "%u", record->port);
-        printf("%s%s %s%s%s%s%s%s  %s\n", answer->colour ? "\033[1m" : "",
+        printf("%s%s %s%s%s%s%s%s%s%s\n", answer->colour ? "\033[1m" : "",
                pw_protocol_name(record->protocol), endpoint, answer->colour ? "\033[0m" : "",
-               record->service ? "  " : "", record->service ? record->service : "",
-               missing ? "" : "  scope ", missing ? "" : pw_scope_name(record->scope), state);
+               service ? "  " : "", service ? service : "", missing ? "" : "  scope ",
+               missing ? "" : pw_scope_name(record->scope), state[0] ? "  " : "", state);
 }
 
 static void print_listener(const struct pw_ctl *ctl, const struct answer *answer,
@@ -307,7 +332,7 @@ static void print_listener(const struct pw_ctl *ctl, const struct answer *answer
         bool bad = record->verdict == PW_UNEXPECTED || record->verdict == PW_DENIED;
         struct pw_advice advice;
 
-        print_head(answer, record, answer->judged ? pw_verdict_name(record->verdict) : "");
+        print_head(ctl, answer, record, answer->judged ? pw_verdict_text(record->verdict) : "");
         print_owner(record);
         print_times(ctl, record);
         if (answer->judged)
@@ -332,7 +357,7 @@ static void print_missing(const struct pw_ctl *ctl, const struct answer *answer,
         char when[PW_WHEN_MAX], span[PW_SPAN_MAX];
         struct pw_advice advice;
 
-        print_head(answer, alert, alert->resolved_usec ? "was missing" : "missing");
+        print_head(ctl, answer, alert, alert->resolved_usec ? "was missing" : "missing");
         print_rule(ctl, answer, alert);
         if (!alert->resolved_usec && alert->raised_usec <= ctl->now_usec)
                 line("missing", "since %s (%s)",
@@ -358,7 +383,7 @@ static void print_missing(const struct pw_ctl *ctl, const struct answer *answer,
 static void print_closed_alert(const struct pw_ctl *ctl, const struct answer *answer,
                                const struct pw_record *alert)
 {
-        print_head(answer, alert, "not open now");
+        print_head(ctl, answer, alert, "not open now");
         print_owner(alert);
         print_times(ctl, alert);
         print_alert(alert);

@@ -67,8 +67,8 @@ static char *format_verdict(char *buffer, size_t size, const struct pw_listing *
         if (listing->open > 0)
                 snprintf(buffer, size,
                          "%zu open that should not be%s. Look closer: portwatchctl "
-                         "show %u",
-                         listing->open, left, listing->worst_port);
+                         "show %s",
+                         listing->open, left, listing->worst);
         else
                 snprintf(buffer, size,
                          missing ? "%s. Look closer: portwatchctl alerts"

@@ -62,7 +62,8 @@ GETTER(get_address)
 
 GETTER(get_port)
 {
-        set_number(value, PW_VALUE_NUMBER, record->port);
+        if (!pw_record_is_folded(record))
+                set_number(value, PW_VALUE_NUMBER, record->port);
 }
 
 GETTER(get_device)

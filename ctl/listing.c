@@ -41,7 +41,7 @@ static void count(const struct pw_records *records, struct pw_listing *listing)
                 listing->expected += listing->judged && record->verdict == PW_EXPECTED;
                 if (i == 0 || bad > worst) {
                         worst = bad;
-                        listing->worst_port = record->port;
+                        pw_port_format(listing->worst, sizeof listing->worst, record->port);
                 }
         }
 }
@@ -107,7 +107,7 @@ char *pw_listing_footer(char *buffer, size_t size, const struct pw_listing *list
                 append(buffer, size, ", %zu ignored (--all shows them)", listing->ignored);
         append(buffer, size, ".");
         if (listing->open > 0)
-                append(buffer, size, " Look closer: %s %u", listing->show, listing->worst_port);
+                append(buffer, size, " Look closer: %s %s", listing->show, listing->worst);
         return buffer;
 }
 

@@ -16,12 +16,12 @@ struct pw_query;
 struct pw_listing {
         size_t open, unexpected, denied;
         size_t expected;
-        size_t clients;      /* unexpected, and may well be clients' */
-        size_t unjudged;     /* of an owner who cannot be seen; also those left out */
-        size_t ignored;      /* left out */
-        uint16_t worst_port; /* of the first denied, else unexpected, else any */
+        size_t clients;          /* unexpected, and may well be clients' */
+        size_t unjudged;         /* of an owner who cannot be seen; also those left out */
+        size_t ignored;          /* left out */
+        char worst[PW_PORT_MAX]; /* port of the first denied, else unexpected, else any */
         bool judged;
-        bool chosen;      /* there are words that choose */
+        bool chosen; /* there are words that choose */
         bool unexpected_only;
         const char *show; /* the command to look closer */
 };

@@ -5,9 +5,10 @@
 
 #include <portwatch/text.h>
 
+/* Folded listeners share a name for their ports, not the ports. */
 static bool same_place(const struct pw_record *a, const struct pw_record *b)
 {
-        return a->port == b->port && a->protocol == b->protocol &&
+        return !pw_record_is_folded(a) && a->port == b->port && a->protocol == b->protocol &&
                pw_text_equal(a->netns, b->netns);
 }
 

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules made from listeners: one for `allow @ALERT`, and the baseline, which holds one for each
- * listener that was open at the first start.
- *
- * A rule made here matches its listener and nothing of another executable, user or scope. What is
- * suspicious or not known gets none: a person has to write it. A wildcard character in a name is
- * put in brackets, `[*]`, so that it stands for itself. A text made here is always accepted by the
- * parser: it stays below the limits of a line and a file, and what does not fit is left out.
+/* The baseline: one rule for each listener that was open at the first start, as rule-format.c makes
+ * them. Listeners that get no rule are counted. The text is always accepted by the parser: it stays
+ * below the limits of a line and a file, and what does not fit is left out.
  *
  * An owner with many ports (a media server, a test) gets lists of ports instead of a line for each,
  * which would not fit the file; the ports are just those that were open. */
@@ -15,132 +11,12 @@
 #include <portwatch/text.h>
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 
 #define NOTE_MAX 256
 #define PORTS_TEXT_MAX 1024
 #define LINE_REST_MAX 512     /* bytes of a line beside ports and keys: verdict, note, date */
 #define LINES_BEFORE_LISTS 16 /* so many ports of one owner get a line each */
-
-/* ---- one rule ---- */
-
-struct out {
-        char *buffer;
-        size_t size, length;
-        bool full;
-};
-
-static void _printf_(2, 3) put(struct out *out, const char *format, ...)
-{
-        va_list arguments;
-        int n;
-
-        if (out->full)
-                return;
-        va_start(arguments, format);
-        n = vsnprintf(out->buffer + out->length, out->size - out->length, format, arguments);
-        va_end(arguments);
-        if (n < 0 || (size_t)n >= out->size - out->length)
-                out->full = true;
-        else
-                out->length += (size_t)n;
-}
-
-/* ` key=value`, so that it is read as just this text. */
-static void put_value(struct out *out, const char *key, const char *value)
-{
-        bool quoted = strpbrk(value, " #\"");
-
-        put(out, " %s=%s", key, quoted ? "\"" : "");
-        for (const char *c = value; *c && !out->full; c++)
-                if (strchr("*?[", *c))
-                        put(out, "[%c]", *c);
-                else
-                        put(out, "%s%c", quoted && strchr("\"\\", *c) ? "\\" : "", *c);
-        put(out, "%s", quoted ? "\"" : "");
-}
-
-static void put_user(struct out *out, const struct pw_owner *owner)
-{
-        const char *user = owner->user ? owner->user : "";
-
-        /* A name of digits would be read as a uid. */
-        if (user[strspn(user, "0123456789")] == '\0')
-                put(out, " user=%u", owner->uid);
-        else
-                put_value(out, "user", user);
-}
-
-static bool has_text(const char *text)
-{
-        return text && text[0];
-}
-
-/* Everything of PID 1 has the same executable: there only the unit says which socket it is. */
-static bool needs_unit(const struct pw_owner *owner)
-{
-        const char *dot = owner->unit ? strrchr(owner->unit, '.') : NULL;
-
-        return has_text(owner->unit) &&
-               ((owner->n_pids > 0 && owner->pids[0] == 1) || (dot && strcmp(dot, ".socket") == 0));
-}
-
-/* The keys that name the owner and the place, without verdict, protocol and ports. */
-static void put_keys(struct out *out, const struct pw_record *record)
-{
-        const struct pw_owner *owner = record->owner;
-
-        if (owner->traits & PW_TRAIT_KERNEL) {
-                put(out, " owner=kernel");
-        } else {
-                put_value(out, "exe", owner->exe);
-                put_user(out, owner);
-                if (needs_unit(owner))
-                        put_value(out, "unit", owner->unit);
-        }
-        put(out, " scope=%s", pw_scope_name(record->scope));
-        if (has_text(record->device))
-                put_value(out, "device", record->device);
-        if (has_text(owner->container))
-                put_value(out, "container", owner->container);
-        if (has_text(record->netns) && strcmp(record->netns, PW_NETNS_HOST) != 0)
-                put_value(out, "netns", record->netns);
-}
-
-static const char *protocol_word(const struct pw_record *record)
-{
-        return pw_rule_protocol(record->protocol) == PW_RULE_TCP ? "tcp" : "udp";
-}
-
-static bool may_be_learned(const struct pw_owner *owner)
-{
-        if (owner->traits & (PW_TRAITS_SUSPICIOUS | PW_TRAIT_FOREIGN_ROOT))
-                return false;
-        if (owner->traits & PW_TRAIT_KERNEL)
-                return true;
-        return owner->unknown == PW_KNOWN && owner->exe && owner->exe[0] == '/';
-}
-
-int pw_rule_format(const struct pw_record *record, const char *verdict, char *buffer, size_t size)
-{
-        char text[PW_RULE_TEXT_MAX];
-        struct out out = {.buffer = text, .size = sizeof text};
-
-        if (!may_be_learned(record->owner))
-                return 1;
-        put(&out, "%s %s ", verdict, protocol_word(record));
-        /* Only a port of its own can be required. */
-        if (record->ephemeral && strcmp(verdict, "require") != 0)
-                put(&out, "ephemeral");
-        else
-                put(&out, "%u", record->port);
-        put_keys(&out, record);
-        if (out.full || out.length >= size)
-                return -E2BIG;
-        strcpy(buffer, text);
-        return 0;
-}
 
 /* ---- what the baseline learns ---- */
 
@@ -193,9 +69,9 @@ static char *make_note(const struct pw_record *record)
         const struct pw_owner *owner = record->owner;
         const char *note = pw_record_process(record);
 
-        if (has_text(owner->unit))
+        if (owner->unit && owner->unit[0])
                 note = owner->unit;
-        else if (has_text(owner->user_unit))
+        else if (owner->user_unit && owner->user_unit[0])
                 note = owner->user_unit;
         return pw_text_clean_dup(note ? note : "", note ? strlen(note) : 0, NOTE_MAX);
 }
@@ -204,12 +80,8 @@ static char *make_note(const struct pw_record *record)
 static int learn(struct entries *entries, const struct pw_record *record)
 {
         char keys[PW_RULE_TEXT_MAX];
-        struct out out = {.buffer = keys, .size = sizeof keys};
 
-        if (!may_be_learned(record->owner))
-                return 1;
-        put_keys(&out, record);
-        if (out.full)
+        if (pw_rule_format_keys(record, keys, sizeof keys) != 0)
                 return 1;
         return add_entry(entries, (struct entry){
                                       .protocol = pw_rule_protocol(record->protocol),
@@ -278,23 +150,23 @@ static void merge_duplicates(struct entries *entries)
 
 /* Writes the ports of n entries as a list in which neighbours are a range, for as long as it fits.
  * Returns how many it took, at least one. */
-static size_t put_ports(struct out *out, const struct entry *items, size_t n)
+static size_t put_ports(char *buffer, size_t size, const struct entry *items, size_t n)
 {
         const size_t room = sizeof ",65535-65535";
-        size_t i = 0;
+        size_t i = 0, length = 0;
 
         if (items[0].ephemeral) {
-                put(out, "ephemeral");
+                snprintf(buffer, size, "ephemeral");
                 return 1;
         }
-        while (i < n && out->length + room < out->size) {
+        while (i < n && length + room < size) {
                 size_t last = i;
 
                 while (last + 1 < n && items[last + 1].port == items[last].port + 1)
                         last++;
-                put(out, "%s%u", i > 0 ? "," : "", items[i].port);
+                length += (size_t)sprintf(buffer + length, "%s%u", i > 0 ? "," : "", items[i].port);
                 if (last > i)
-                        put(out, "-%u", items[last].port);
+                        length += (size_t)sprintf(buffer + length, "-%u", items[last].port);
                 i = last + 1;
         }
         return i;
@@ -304,8 +176,7 @@ static size_t put_ports(struct out *out, const struct entry *items, size_t n)
 static ssize_t add_line(struct entries *lines, const struct entry *items, size_t n)
 {
         char ports[PORTS_TEXT_MAX];
-        struct out out = {.buffer = ports, .size = sizeof ports};
-        size_t taken = put_ports(&out, items, n);
+        size_t taken = put_ports(ports, sizeof ports, items, n);
         struct entry line = items[0];
 
         line.listeners = 0;

@@ -34,6 +34,7 @@
 const struct pw_config pw_config_default = {
     .poll_interval_usec = PW_USEC_PER_SEC,
     .cpu_budget_ppm = 2000,
+    .events = true,
     .ephemeral_dwell_usec = 30 * PW_USEC_PER_SEC,
     .retention_usec = 90 * PW_USEC_PER_DAY,
     .max_use_bytes = 256ULL << 20,
@@ -50,6 +51,7 @@ struct kind {
 static const struct kind span = {"a time span", pw_parse_span};
 static const struct kind size = {"a size", pw_parse_size};
 static const struct kind percent = {"a percentage", pw_parse_percent};
+static const struct kind answer = {"yes or no", pw_parse_answer};
 
 struct setting {
         const char *section, *name;
@@ -61,6 +63,7 @@ struct setting {
 static const struct setting settings[] = {
     {"Watch", "PollIntervalSec", &span, FIELD(poll_interval_usec), "0", "1h", "1s"},
     {"Watch", "CPUBudget", &percent, FIELD(cpu_budget_ppm), "0.01%", "100%", "0.2%"},
+    {"Watch", "Events", &answer, FIELD(events), "no", "yes", "yes"},
     {"Watch", "EphemeralDwellSec", &span, FIELD(ephemeral_dwell_usec), "0", "1d", "30s"},
     {"History", "RetentionSec", &span, FIELD(retention_usec), "1h", "7300d", "90d"},
     {"History", "MaxUseBytes", &size, FIELD(max_use_bytes), "1M", "1T", "256M"},

@@ -11,6 +11,7 @@ struct pw_config {
         uint64_t poll_interval_usec;   /* PollIntervalSec=1s; 0: without a pause */
         uint64_t cpu_budget_ppm;       /* CPUBudget=0.2% of one core */
         uint64_t ephemeral_dwell_usec; /* EphemeralDwellSec=30s */
+        uint64_t events;               /* Events=yes */
         /* [History] */
         uint64_t retention_usec; /* RetentionSec=90d */
         uint64_t max_use_bytes;  /* MaxUseBytes=256M */

@@ -96,6 +96,8 @@ static void add_owner(struct pw_entry *entry, const struct pw_owner *owner)
 
 void pw_entry_add_record(struct pw_entry *entry, const struct pw_record *record)
 {
+        char port[PW_PORT_MAX];
+
         if (record->alert_id != 0)
                 pw_entry_addf(entry, "PORTWATCH_ALERT_ID", "%lld", (long long)record->alert_id);
         if (record->reasons != 0) {
@@ -108,7 +110,7 @@ void pw_entry_add_record(struct pw_entry *entry, const struct pw_record *record)
         }
         pw_entry_add(entry, "PORTWATCH_PROTOCOL", pw_protocol_name(record->protocol));
         pw_entry_add(entry, "PORTWATCH_ADDRESS", record->address_text);
-        pw_entry_addf(entry, "PORTWATCH_PORT", "%u", record->port);
+        pw_entry_add(entry, "PORTWATCH_PORT", pw_port_format(port, sizeof port, record->port));
         pw_entry_add(entry, "PORTWATCH_DEVICE", record->device);
         pw_entry_add(entry, "PORTWATCH_SCOPE", pw_scope_name(record->scope));
         pw_entry_add(entry, "PORTWATCH_RANGE", pw_range_name(record->range));
@@ -171,6 +173,9 @@ static size_t append_place(char *buffer, size_t size, size_t n, const struct pw_
                                           record->port));
         if (record->service)
                 n = append(buffer, size, n, " (%s)", record->service);
+        if (pw_record_is_folded(record))
+                n = append(buffer, size, n, " (one port after another, %u so far)",
+                           record->sockets);
         if (!pw_text_equal(record->netns, PW_NETNS_HOST))
                 n = append(buffer, size, n, " in namespace %s", record->netns);
         return n;
@@ -218,7 +223,7 @@ static bool may_be_allowed(const struct pw_record *record)
 {
         return !(record->reasons & (PW_REASON_REQUIRED_MISSING | PW_REASON_DENIED |
                                     PW_REASON_SUSPICIOUS | PW_REASON_NO_OWNER)) &&
-               !(record->owner->traits & PW_TRAIT_FOREIGN_ROOT);
+               !pw_owner_obstacle(record->owner);
 }
 
 /* What to do: never more than the alert's number is put into a command. */
@@ -228,6 +233,8 @@ static void append_advice(char *text, size_t size, size_t n, const struct pw_rec
 
         if (record->reasons & PW_REASON_REQUIRED_MISSING && record->rule)
                 n = append(text, size, n, " (required by %s)", record->rule);
+        if (record->former_rule)
+                n = append(text, size, n, " (expected before, by %s)", record->former_rule);
         if (may_be_allowed(record))
                 append(text, size, n, ". Allow: portwatchctl allow @%lld", id);
         else
@@ -237,7 +244,7 @@ static void append_advice(char *text, size_t size, size_t n, const struct pw_rec
 struct pw_entry *pw_entry_alert(const struct pw_record *record)
 {
         const struct kind *kind = kind_of(record->reasons);
-        char what[PW_DESCRIPTION_MAX], text[PW_DESCRIPTION_MAX + 256];
+        char what[PW_DESCRIPTION_MAX], text[PW_DESCRIPTION_MAX + 512];
         struct pw_entry *entry;
         size_t n;
 

@@ -192,10 +192,12 @@ int pw_listener_attach(struct pw_listeners *listeners, struct pw_listener *liste
         return 0;
 }
 
-void pw_listener_detach(struct pw_listeners *listeners, struct pw_listener *listener)
+void pw_listener_detach(struct pw_listeners *listeners, struct pw_listener *listener,
+                        uint64_t gone_usec)
 {
         /* Out of memory here only delays the news: the next touch publishes it. */
         (void)pw_listeners_touch(listeners, listener);
+        listener->gone_usec = gone_usec;
         if (listener->sockets > 0)
                 listener->sockets--;
 }
@@ -210,7 +212,7 @@ enum pw_listener_change pw_listener_change(const struct pw_listener *listener)
                 return PW_LISTENER_CLOSED;
         if (fresh && fresh != record && !same_processes(record->owner, fresh->owner))
                 return PW_LISTENER_CHANGED;
-        if (record->sockets != listener->sockets || (fresh && fresh->cookie != record->cookie))
+        if (record->sockets != pw_listener_sockets(listener) || (fresh && fresh->cookie != record->cookie))
                 return PW_LISTENER_RECOUNT;
         return PW_LISTENER_SAME;
 }

@@ -18,7 +18,10 @@ struct pw_listener {
         bool required;            /* stands for a port that a rule requires, not for a socket */
         bool past;                /* open in the history of an earlier run, not yet settled */
         bool proven;              /* … and the very socket of that time is still there */
-        uint64_t closed_usec;     /* boot clock */
+        unsigned ports;           /* folded: ports so far in this interval; else 0 */
+        uint64_t linger_usec;     /* folded: stays open until then (boot clock, like the others) */
+        uint64_t gone_usec;       /* when its last socket went; 0: between two looks */
+        uint64_t closed_usec;
 
         /* the table's own */
         struct pw_listener *next_on_port, *previous_on_port;
@@ -43,8 +46,14 @@ struct pw_listener *pw_listeners_get(struct pw_listeners *listeners, struct pw_r
  * there, its processes join theirs. 0 or -ENOMEM. */
 int pw_listener_attach(struct pw_listeners *listeners, struct pw_listener *listener,
                        struct pw_record *record);
-/* A socket went. */
-void pw_listener_detach(struct pw_listeners *listeners, struct pw_listener *listener);
+/* A socket went, at that moment (boot clock; 0: between two looks). */
+void pw_listener_detach(struct pw_listeners *listeners, struct pw_listener *listener,
+                        uint64_t gone_usec);
+/* What is said to be the number of its sockets. */
+static inline unsigned pw_listener_sockets(const struct pw_listener *listener)
+{
+        return listener->ports > 0 ? listener->ports : listener->sockets;
+}
 
 /* What is to be published of a listener that was touched. */
 enum pw_listener_change {

@@ -129,7 +129,7 @@ int main(int argc, char **argv)
         if (!parsed.state_dir)
                 parsed.state_dir = PW_STATE_DIR;
         umask(0027);
-        r = pw_privileges_drop(parsed.state_dir, &what);
+        r = pw_privileges_become(parsed.state_dir, &what);
         if (r < 0) {
                 fprintf(stderr, "portwatchd: cannot %s: %s\n", what, strerror(-r));
                 return EXIT_FAILURE;

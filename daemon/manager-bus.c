@@ -103,7 +103,7 @@ static int name_one(struct pw_manager *m, const struct nameless_socket *nameless
                 return 0;
         if (!owner || (place && pw_text_set(&owner->unit, place->unit) < 0))
                 return -ENOMEM;
-        return manager_attach(m, &nameless->opened, owner);
+        return manager_attach(m, &nameless->opened, owner, NULL);
 }
 
 static void on_sockets(void *userdata, const struct pw_bus_place *places, size_t n)

@@ -4,6 +4,7 @@
 /* The manager's state, and what its files call of each other. One poll:
  *
  *   manager-poll.c     look, prove, attribute     kernel -> sockets -> listeners
+ *   manager-events.c   hear                       kernel -> sockets, owners -> listeners
  *   manager-publish.c  judge, alert               listeners -> records -> writes, alerts
  *   manager-store.c    commit, tell, mark         writes -> store, alerts -> journal
  *
@@ -15,13 +16,18 @@
 #include "daemon/attribution.h"
 #include "daemon/bus.h"
 #include "daemon/config.h"
+#include "daemon/engine.h"
+#include "daemon/fold.h"
 #include "daemon/journal.h"
 #include "daemon/listeners.h"
 #include "daemon/manager.h"
+#include "daemon/namespaces.h"
 #include "daemon/policy.h"
+#include "daemon/privileges.h"
 #include "daemon/sockdiag.h"
 #include "daemon/status.h"
 #include "daemon/tracker.h"
+#include "daemon/waiting.h"
 
 #include <portwatch/store.h>
 #include <portwatch/text.h>
@@ -34,11 +40,13 @@
 #define NEIGHBOURS_MAX 256    /* looked at on one port for one alert */
 #define CLOSED_KEPT_MAX 20000 /* closed listeners remembered for RealertSec */
 #define PAST_MAX 200000
+#define PW_NETNS_NAME_MAX 256
 
 /* Dumps that are made, compared and merged apart from each other. */
 enum look_kind {
         LOOK_MAIN,    /* TCP and UDP, at every poll */
         LOOK_UDPLITE, /* rare, so seldom */
+        LOOK_OTHERS,  /* other network namespaces, seldom */
         LOOK_COUNT,
 };
 struct look {
@@ -72,6 +80,8 @@ struct required_port {
 
 /* When each chore is to be done next (boot clock). The order is that of the table in manager.c. */
 enum chore {
+        CHORE_WAITING,   /* sockets that events told of, and that wait */
+        CHORE_LINGER,    /* folded listeners without a port for long */
         CHORE_HELD_BACK, /* UDP sockets that have become old enough */
         CHORE_UNKNOWN,
         CHORE_RELOAD,
@@ -106,6 +116,7 @@ struct pw_manager {
         int state_fd, run_fd, lock_fd;
         int proc_fd, root_fd, etc_fd, cgroup_fd;
         uint64_t netns;
+        uint64_t wall_difference; /* of the wall clock to the boot clock */
         struct pw_ports ephemeral;
         char boot_id[64];
 
@@ -120,8 +131,18 @@ struct pw_manager {
         struct pw_store *store;
         struct pw_journal *journal;
 
+        /* events */
+        struct pw_engine *engine; /* NULL: not wanted */
+        sd_event_source *engine_source;
+        struct pw_fold *fold;
+        struct pw_waiting *settling, *dwelling;
+        struct pw_opener last_opener;
+        struct pw_owner *last_owner; /* its owner; NULL: none in this batch */
+        struct pw_namespaces *namespaces;
+        bool namespaces_hidden; /* some process may not be asked for its namespace */
+
         struct look looks[LOOK_COUNT];
-        uint64_t udplite_due_usec;
+        uint64_t seldom_due_usec; /* all looks but the main one */
         struct nameless_socket *nameless;
         size_t n_nameless, nameless_capacity, n_asked; /* the first ones: the answer is awaited */
         struct unknown_socket *unknown;
@@ -148,13 +169,13 @@ struct pw_manager {
         bool ready;        /* the first look that can be trusted is done; READY=1 has been sent */
         bool store_read;   /* in this run: alert numbers go on from those in it */
         bool trim;         /* there were many changes at once */
-        bool store_paused; /* a hanging reader has made the history too large */
+        bool store_paused; /* the history is as large as it may be */
         char store_state[240], reader_note[256];
 
         /* what polls may cost */
         int64_t credit_nsec; /* CPU time saved up under CPUBudget; negative: to be waited for */
         uint64_t credit_since_usec;
-        uint64_t interval_usec;
+        uint64_t interval_usec, polled_usec, next_poll_usec;
 
         struct pw_status status;
 };
@@ -166,6 +187,8 @@ void manager_schedule(struct pw_manager *m, enum chore chore, uint64_t usec); /*
 int manager_schedule_now(struct pw_manager *m, enum chore chore, uint64_t usec);
 int manager_event_init(struct pw_manager *m);
 int manager_timers_init(struct pw_manager *m);
+void manager_look_soon(struct pw_manager *m); /* does not wait for the next poll */
+int manager_arm(struct pw_manager *m); /* the timers, from outside a poll or a chore */
 
 /* manager-setup.c */
 char *manager_path(const char *dir, const char *name);
@@ -175,19 +198,55 @@ int manager_poll(struct pw_manager *m);
 int manager_held_back(struct pw_manager *m, uint64_t now_usec);
 int manager_ask_again(struct pw_manager *m, uint64_t now_usec);
 
-/* The socket becomes one of the listener that its owner makes it. */
-int manager_attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner);
+/* The record of a socket: identity and labels. NULL: out of memory. */
+struct pw_record *manager_make_record(struct pw_manager *m, const struct pw_socket *socket,
+                                      struct pw_owner *owner);
+/* What the wall clock showed at a moment of the boot clock. */
+uint64_t manager_wall_clock(struct pw_manager *m, uint64_t boot_usec);
+/* The socket becomes one of the listener that its owner makes it; `ret` may be NULL. */
+int manager_attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner,
+                   struct pw_listener **ret);
+/* Looks for all of its holders in a moment. */
+int manager_ask_later(struct pw_manager *m, const struct pw_change *opened);
+
+/* manager-events.c */
+int manager_events_init(struct pw_manager *m);
+int manager_events_start(struct pw_manager *m); /* from now on */
+void manager_events_done(struct pw_manager *m);
+int manager_hear(struct pw_manager *m); /* what has been told so far */
+bool manager_hears_all(const struct pw_manager *m);
+int manager_waited(struct pw_manager *m, uint64_t now_usec);
+int manager_end_lingering(struct pw_manager *m, uint64_t now_usec);
+
+/* manager-spaces.c */
+int manager_spaces_init(struct pw_manager *m);
+/* The sockets of all other namespaces. Returns as pw_sockdiag_dump(). */
+int manager_spaces_dump(struct pw_manager *m, struct pw_snapshot *snapshot);
+/* Makes the socket of an event one as that dump has them; its process is in the namespace. */
+int manager_meet_namespace(struct pw_manager *m, struct pw_socket *socket, pid_t pid);
+/* Whether there is nobody in it any more. */
+bool manager_namespace_is_gone(const struct pw_manager *m, uint64_t netns);
+/* For records; `buffer` has PW_NETNS_NAME_MAX and PW_DEVICE_MAX bytes. */
+const char *manager_netns_name(const struct pw_manager *m, uint64_t netns, char *buffer);
+const char *manager_device_name(const struct pw_manager *m, char *buffer,
+                                const struct pw_endpoint *endpoint);
 
 /* manager-publish.c */
 int manager_publish(struct pw_manager *m, uint64_t now_usec);
+int manager_publish_one(struct pw_manager *m, struct pw_listener *listener, uint64_t now_usec);
 int manager_rejudge(struct pw_manager *m);
 int manager_sum_up(struct pw_manager *m, uint64_t now_usec);
 int manager_write(struct pw_manager *m, struct pw_write write);
 int manager_settle_alert(struct pw_manager *m, struct pw_record *record, unsigned reasons,
                          const char *over);
-bool manager_may_be_client(const struct pw_record *record);
 /* Moves an open listener's interval and alert to the listener that its owner makes it. */
 int manager_reassign(struct pw_manager *m, struct pw_listener *from, struct pw_listener *to);
+
+/* manager-past.c */
+int manager_recall(struct pw_manager *m, const struct pw_past *past);
+/* Ends what an earlier run left open and is not there any more. `late`: what is believed later than
+ * the first look, too. */
+int manager_settle_past(struct pw_manager *m, bool late, uint64_t now_usec);
 
 /* manager-store.c */
 int manager_store_open(struct pw_manager *m);
@@ -197,9 +256,6 @@ int manager_commit(struct pw_manager *m); /* store, then journal, then delivered
 int manager_tell(struct pw_manager *m, struct pw_entry *entry);
 /* Tells the alerts again that the journal has lost. */
 int manager_tell_lost(struct pw_manager *m);
-/* Ends what an earlier run left open and is not there any more. `late`: what is believed later than
- * the first look, too. */
-int manager_settle_past(struct pw_manager *m, bool late, uint64_t now_usec);
 int manager_store_retry(struct pw_manager *m);
 int manager_heartbeat(struct pw_manager *m);
 int manager_prune(struct pw_manager *m, uint64_t now_usec);

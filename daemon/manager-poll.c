@@ -7,11 +7,12 @@
 
 #include "daemon/manager-internal.h"
 
-#define UDPLITE_INTERVAL_USEC (30 * PW_USEC_PER_SEC)
+#define SELDOM_USEC (30 * PW_USEC_PER_SEC)
 #define UNKNOWN_FIRST_USEC (1 * PW_USEC_PER_SEC)
 #define FIRST_LOOKS_MAX 3
 #define MANY_CHANGES 4096
 #define UNKNOWN_LAST_USEC (60 * PW_USEC_PER_SEC)
+#define CLOCK_SLACK_USEC 500
 
 /* ---- owners ---- */
 
@@ -37,6 +38,11 @@ static int remember_unknown(struct pw_manager *m, const struct pw_change *opened
         return 0;
 }
 
+int manager_ask_later(struct pw_manager *m, const struct pw_change *opened)
+{
+        return remember_unknown(m, opened, true, pw_now_boottime(), UNKNOWN_FIRST_USEC);
+}
+
 /* Owners of sockets, one reference each; freed as a whole. */
 struct owners {
         const struct pw_socket **sockets;
@@ -59,32 +65,57 @@ static int owners_reserve(struct owners *owners, size_t n)
         return owners->sockets && owners->owners ? 0 : -ENOMEM;
 }
 
-static struct pw_record *make_record(struct pw_manager *m, const struct pw_socket *socket,
-                                     struct pw_owner *owner, bool first_look, uint64_t since_usec)
+struct pw_record *manager_make_record(struct pw_manager *m, const struct pw_socket *socket,
+                                      struct pw_owner *owner)
 {
-        char device[PW_DEVICE_MAX];
-        struct pw_record *record = pw_record_make(socket, owner, PW_NETNS_HOST,
-                                                  pw_device_name(device, socket->endpoint.ifindex),
-                                                  m->ephemeral, m->services);
+        char device[PW_DEVICE_MAX], name[PW_NETNS_NAME_MAX];
+        struct pw_record *record = pw_record_make(
+            socket, owner, manager_netns_name(m, socket->endpoint.netns, name),
+            manager_device_name(m, device, &socket->endpoint), m->ephemeral, m->services);
 
-        if (!record)
-                return NULL;
-        pw_record_identify(record);
-        /* `since` is by the boot clock; what people read is the wall clock. */
-        record->opened_usec = pw_now_realtime() - (pw_now_boottime() - since_usec);
-        record->opened_how = first_look ? PW_HOW_FIRST_LOOK : PW_HOW_SEEN;
+        if (record)
+                pw_record_identify(record);
         return record;
 }
 
-int manager_attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner)
+/* The difference between the clocks is kept until one of them is set, so that a duration is the
+ * same by both; and it is not taken from two moments that are far apart. */
+uint64_t manager_wall_clock(struct pw_manager *m, uint64_t boot_usec)
+{
+        for (int tries = 0; tries < 3; tries++) {
+                uint64_t before = pw_now_boottime(), wall = pw_now_realtime();
+                uint64_t difference = wall - before;
+
+                if (pw_now_boottime() - before > CLOCK_SLACK_USEC)
+                        continue;
+                if (difference - m->wall_difference + CLOCK_SLACK_USEC > 2 * CLOCK_SLACK_USEC)
+                        m->wall_difference = difference;
+                break;
+        }
+        return boot_usec + m->wall_difference;
+}
+
+static enum pw_how how_opened(const struct pw_change *change)
+{
+        if (change->by_event)
+                return PW_HOW_EVENT;
+        return change->first_look ? PW_HOW_FIRST_LOOK : PW_HOW_SEEN;
+}
+
+int manager_attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner,
+                   struct pw_listener **ret)
 {
         _cleanup_(pw_record_unrefp) struct pw_record *record =
-            make_record(m, &change->socket, owner, change->first_look, change->since_usec);
+            manager_make_record(m, &change->socket, owner);
         struct pw_listener *listener = record ? pw_listeners_get(m->listeners, record) : NULL;
         int r;
 
         if (!listener)
                 return -ENOMEM;
+        record->opened_usec = manager_wall_clock(m, change->since_usec);
+        record->opened_how = how_opened(change);
+        if (ret)
+                *ret = listener;
         r = pw_listener_attach(m->listeners, listener, record);
         if (r < 0)
                 return r;
@@ -127,7 +158,7 @@ static int meet(struct pw_manager *m, const struct pw_change *opened, struct pw_
         if (owner->unknown == PW_UNKNOWN_NO_HOLDER)
                 believed = sibling_owner(m, &opened->socket);
         if (believed)
-                r = manager_attach(m, opened, believed);
+                r = manager_attach(m, opened, believed, NULL);
         if (r < 0 || owner->unknown == PW_KNOWN)
                 return r;
         return remember_unknown(m, opened, believed != NULL, now_usec, UNKNOWN_FIRST_USEC);
@@ -175,17 +206,21 @@ static int move_socket(struct pw_manager *m, const struct pw_socket *socket, str
         struct pw_listener *from = pw_tracker_tagged(m->tracker, socket), *to;
         int r;
 
-        record = make_record(m, socket, owner, false, pw_now_boottime());
+        record = manager_make_record(m, socket, owner);
         to = record ? pw_listeners_get(m->listeners, record) : NULL;
         if (!to)
                 return -ENOMEM;
-        if (to == from)
+        if (to == from && owner->unknown != PW_KNOWN)
                 return 0;
+        record->opened_usec = pw_now_realtime();
+        record->opened_how = from ? from->record->opened_how : PW_HOW_SEEN;
         r = pw_listener_attach(m->listeners, to, record);
         if (r < 0)
                 return r;
         pw_tracker_tag(m->tracker, socket, to);
-        pw_listener_detach(m->listeners, from);
+        pw_listener_detach(m->listeners, from, 0);
+        if (to == from) /* its processes have become known */
+                return 0;
         /* An interval whose owner has become known goes along; one that was somebody's stays his.
          */
         if (from->sockets > 0 || !from->open || to->open || owner->unknown != PW_KNOWN)
@@ -212,6 +247,26 @@ static size_t take_due(struct pw_manager *m, uint64_t now_usec, struct unknown_s
         return n;
 }
 
+/* Other namespaces cannot be asked about one socket. */
+static enum pw_proof prove_one(struct pw_manager *m, const struct pw_socket *socket)
+{
+        uint64_t netns = socket->endpoint.netns;
+
+        if (netns == 0 || netns == m->netns)
+                return pw_sockdiag_prove(m->diag, socket);
+        return manager_namespace_is_gone(m, netns) ? PW_PROOF_GONE : PW_PROOF_NEITHER;
+}
+
+/* Whether the listener that the socket is attached to is known to be of the one who opened it: an
+ * event or an earlier run said so. It stays his while nobody holds it. */
+static bool is_its_opener(const struct pw_manager *m, const struct pw_change *opened)
+{
+        const struct pw_listener *listener = pw_tracker_tagged(m->tracker, &opened->socket);
+
+        return listener && listener->record->owner->unknown == PW_KNOWN &&
+               (opened->by_event || listener->record->cookie == opened->socket.cookie);
+}
+
 /* The answer to the second or a later asking. */
 static int meet_again(struct pw_manager *m, const struct unknown_socket *unknown,
                       struct pw_owner *owner, uint64_t now_usec)
@@ -220,12 +275,11 @@ static int meet_again(struct pw_manager *m, const struct unknown_socket *unknown
         int r = 0;
 
         /* It may have gone since the last look, which the next one will show. */
-        if (owner->unknown != PW_KNOWN &&
-            pw_sockdiag_prove(m->diag, &unknown->opened.socket) == PW_PROOF_GONE)
+        if (owner->unknown != PW_KNOWN && prove_one(m, &unknown->opened.socket) == PW_PROOF_GONE)
                 return 0;
         if (!unknown->attached)
-                r = manager_attach(m, &unknown->opened, owner);
-        else
+                r = manager_attach(m, &unknown->opened, owner, NULL);
+        else if (owner->unknown == PW_KNOWN || !is_its_opener(m, &unknown->opened))
                 r = move_socket(m, &unknown->opened.socket, owner);
         if (r < 0 || owner->unknown == PW_KNOWN)
                 return r;
@@ -328,7 +382,7 @@ static int prove(struct pw_manager *m, struct pw_changes *absent)
         if (!proofs || !gone)
                 return -ENOMEM;
         for (size_t i = 0; i < absent->n; i++) {
-                proofs[i] = pw_sockdiag_prove(m->diag, &absent->items[i].socket);
+                proofs[i] = prove_one(m, &absent->items[i].socket);
                 gone[i] = proofs[i] == PW_PROOF_GONE;
         }
         r = prove_by_holders(m, absent, proofs, gone);
@@ -357,13 +411,25 @@ static int merge(struct pw_manager *m, struct look *look, uint64_t now_usec)
          * new ones. */
         for (size_t i = 0; r == 0 && i < absent.n; i++)
                 if (absent.items[i].tag) /* else never believed to be there */
-                        pw_listener_detach(m->listeners, absent.items[i].tag);
+                        pw_listener_detach(m->listeners, absent.items[i].tag, 0);
         if (r == 0)
                 r = attribute(m, &opened, !look->first_done, now_usec);
         m->trim |= opened.n + absent.n > MANY_CHANGES;
         pw_changes_done(&opened);
         pw_changes_done(&absent);
         return r;
+}
+
+static int dump(struct pw_manager *m, enum look_kind kind, struct pw_snapshot *snapshot)
+{
+        switch (kind) {
+        case LOOK_UDPLITE:
+                return pw_sockdiag_dump(m->diag, PW_DUMP_UDPLITE, snapshot);
+        case LOOK_OTHERS:
+                return manager_spaces_dump(m, snapshot);
+        default:
+                return pw_sockdiag_dump(m->diag, PW_DUMP_TCP | PW_DUMP_UDP, snapshot);
+        }
 }
 
 /* 1: nothing has changed since the look before. 0: merged. */
@@ -374,8 +440,7 @@ static int look_at(struct pw_manager *m, enum look_kind kind, uint64_t now_usec)
         int r;
 
         pw_snapshot_clear(&look->now);
-        r = pw_sockdiag_dump(
-            m->diag, kind == LOOK_MAIN ? PW_DUMP_TCP | PW_DUMP_UDP : PW_DUMP_UDPLITE, &look->now);
+        r = dump(m, kind, &look->now);
         if (r < 0)
                 return r;
         if (r > 0)
@@ -408,6 +473,9 @@ static int first_look_done(struct pw_manager *m, uint64_t now_usec)
         if (m->ready || !is_trustworthy(m, &m->looks[LOOK_MAIN].before))
                 return 0;
         m->ready = true;
+        r = manager_events_start(m);
+        if (r < 0)
+                return r;
         if (m->learning && !m->booting) {
                 r = manager_learn(m);
                 if (r < 0)
@@ -422,23 +490,31 @@ static int first_look_done(struct pw_manager *m, uint64_t now_usec)
         return manager_blind_spots(m);
 }
 
+static int look_also(struct pw_manager *m, enum look_kind kind, uint64_t now_usec, bool *changed)
+{
+        int r = look_at(m, kind, now_usec);
+
+        *changed |= r == 0;
+        return PW_MIN(r, 0);
+}
+
 int manager_poll(struct pw_manager *m)
 {
         uint64_t now_usec = pw_now_boottime();
         bool changed = false;
-        int r;
+        /* First what is told: what a look shows to be gone may be news there. */
+        int r = manager_hear(m);
 
-        if (now_usec >= m->udplite_due_usec) {
-                m->udplite_due_usec = now_usec + UDPLITE_INTERVAL_USEC;
-                r = look_at(m, LOOK_UDPLITE, now_usec);
-                if (r < 0)
-                        return r;
-                changed = r == 0;
+        if (r == 0 && now_usec >= m->seldom_due_usec) {
+                m->seldom_due_usec = now_usec + SELDOM_USEC;
+                r = look_also(m, LOOK_UDPLITE, now_usec, &changed);
+                if (r == 0)
+                        r = look_also(m, LOOK_OTHERS, now_usec, &changed);
         }
-        r = look_at(m, LOOK_MAIN, now_usec);
+        if (r == 0)
+                r = look_also(m, LOOK_MAIN, now_usec, &changed);
         if (r < 0)
                 return r;
-        changed |= r == 0;
         m->status.polls++;
         if (pw_sockdiag_error(m->diag, PW_TCP) == 0 && pw_sockdiag_error(m->diag, PW_UDP) == 0)
                 m->status.last_poll_usec = pw_now_realtime();

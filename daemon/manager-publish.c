@@ -40,11 +40,6 @@ static int write_record(struct pw_manager *m, const struct pw_listener *listener
                                                   .detail = copy});
 }
 
-bool manager_may_be_client(const struct pw_record *record)
-{
-        return record->protocol != PW_TCP && record->ephemeral;
-}
-
 /* ---- verdict and reasons ---- */
 
 static int judge(struct pw_manager *m, struct pw_record *record)
@@ -54,10 +49,7 @@ static int judge(struct pw_manager *m, struct pw_record *record)
         ruling = pw_policy_judge(m->policy, record, pw_now_realtime());
         if (m->learning && ruling.verdict == PW_UNEXPECTED) /* about to be written down */
                 ruling.verdict = PW_EXPECTED;
-        record->verdict = ruling.verdict;
-        if (pw_text_equal(record->rule, ruling.rule))
-                return 0;
-        return pw_shared_set(&record->rule, ruling.rule);
+        return pw_record_judge(record, ruling.verdict, ruling.rule);
 }
 
 static unsigned reasons_of(struct pw_manager *m, const struct pw_listener *self,
@@ -74,7 +66,7 @@ static unsigned reasons_of(struct pw_manager *m, const struct pw_listener *self,
                 around.scope_widened |= pw_alert_widens(record, other->record);
                 around.second_owner |= other->sockets > 0 && pw_alert_rivals(record, other->record);
         }
-        return pw_alert_reasons(record, around, manager_may_be_client(record));
+        return pw_alert_reasons(record, around, pw_record_may_be_client(record));
 }
 
 /* ---- alerts ---- */
@@ -179,7 +171,7 @@ static void copy_interval(struct pw_record *to, const struct pw_record *from)
 
 /* The record that is to be published: what the newest sockets say, the interval and the alert as
  * they were. */
-static struct pw_record *next_record(const struct pw_listener *listener,
+static struct pw_record *next_record(struct pw_manager *m, const struct pw_listener *listener,
                                      enum pw_listener_change change)
 {
         const struct pw_record *old = listener->record;
@@ -190,12 +182,11 @@ static struct pw_record *next_record(const struct pw_listener *listener,
         pw_record_copy_alert(record, old);
         if (change != PW_LISTENER_OPENED)
                 copy_interval(record, old);
-        record->verdict = old->verdict;
-        if (pw_shared_set(&record->rule, old->rule) < 0) {
+        if (pw_record_copy_ruling(record, old) < 0) {
                 pw_record_unref(record);
                 return NULL;
         }
-        record->sockets = listener->sockets;
+        record->sockets = pw_listener_sockets(listener);
         record->last_seen_usec = pw_now_realtime();
         if (change == PW_LISTENER_OPENED) {
                 record->closed_usec = 0;
@@ -203,6 +194,10 @@ static struct pw_record *next_record(const struct pw_listener *listener,
         } else if (change == PW_LISTENER_CLOSED) {
                 record->closed_usec = record->last_seen_usec;
                 record->closed_how = PW_HOW_SEEN;
+                if (listener->gone_usec > 0) {
+                        record->closed_usec = manager_wall_clock(m, listener->gone_usec);
+                        record->closed_how = PW_HOW_EVENT;
+                }
                 record->sockets = old->sockets;
         }
         return record;
@@ -297,10 +292,10 @@ static int settle(struct pw_manager *m, struct pw_listener *listener, struct pw_
                           ret_alert);
 }
 
-static int publish_one(struct pw_manager *m, struct pw_listener *listener, uint64_t now_usec)
+int manager_publish_one(struct pw_manager *m, struct pw_listener *listener, uint64_t now_usec)
 {
         enum pw_listener_change change = pw_listener_change(listener);
-        _cleanup_(pw_record_unrefp) struct pw_record *record = next_record(listener, change);
+        _cleanup_(pw_record_unrefp) struct pw_record *record = next_record(m, listener, change);
         _cleanup_(pw_shared_unset) const char *former_rule = NULL;
         enum pw_write_kind alert = PW_WRITE_ALERT;
         bool other_verdict, other_rule;
@@ -330,7 +325,7 @@ int manager_publish(struct pw_manager *m, uint64_t now_usec)
 
         while (r == 0 && (listener = pw_listeners_next_touched(m->listeners))) {
                 if (!listener->required)
-                        r = publish_one(m, listener, now_usec);
+                        r = manager_publish_one(m, listener, now_usec);
                 manager_schedule(m, CHORE_STATUS, now_usec + PW_USEC_PER_SEC);
         }
         return r < 0 ? r : manager_check_required(m, now_usec);
@@ -360,8 +355,7 @@ int manager_reassign(struct pw_manager *m, struct pw_listener *from, struct pw_l
                 return -ENOMEM;
         copy_interval(record, from->record);
         pw_record_copy_alert(record, had_alert ? to->record : from->record);
-        record->verdict = from->record->verdict;
-        if (pw_shared_set(&record->rule, from->record->rule) < 0)
+        if (pw_record_copy_ruling(record, from->record) < 0)
                 return -ENOMEM;
         left->alert_id = 0;
         left->resolved_usec = 0;

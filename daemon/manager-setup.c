@@ -88,12 +88,13 @@ static int open_dirs(struct pw_manager *m)
 static int take_lock(struct pw_manager *m)
 {
         m->lock_fd = pw_status_lock(m->run_fd);
-        if (m->lock_fd < 0)
+        if (m->lock_fd == -EBUSY)
                 manager_log(m, PW_MESSAGE_STOPPED, LOG_ERR,
-                            m->lock_fd == -EBUSY
-                                ? "Another portwatchd runs already: it holds %s/%s."
-                                : "Cannot take the lock %s/%s.",
-                            m->options.run_dir, PW_LOCK_FILE);
+                            "Another portwatchd runs already: it holds %s/%s.", m->options.run_dir,
+                            PW_LOCK_FILE);
+        else if (m->lock_fd < 0)
+                manager_log(m, PW_MESSAGE_STOPPED, LOG_ERR, "Cannot take the lock %s/%s: %s.",
+                            m->options.run_dir, PW_LOCK_FILE, strerror(-m->lock_fd));
         return m->lock_fd < 0 ? m->lock_fd : 0;
 }
 
@@ -134,6 +135,8 @@ static int new_stages(struct pw_manager *m)
                 r = pw_limit_new(JOURNAL_ALERTS_PER_MINUTE, PW_USEC_PER_MINUTE, &m->alert_limit);
         if (r == 0)
                 r = pw_limit_new(ROWS_PER_HOUR, PW_USEC_PER_HOUR, &m->row_limit);
+        if (r == 0)
+                r = manager_spaces_init(m);
         (void)pw_services_load(m->etc_fd, &m->services); /* only adds names */
         return r;
 }
@@ -152,11 +155,21 @@ static void say_status(struct pw_manager *m)
         struct pw_status *status = &m->status;
 
         snprintf(status->version, sizeof status->version, "%s", PORTWATCH_VERSION);
-        strcpy(status->engine, "polling");
         status->pid = getpid();
         status->started_usec = pw_now_realtime();
         snprintf(status->store_path, sizeof status->store_path, "%s/%s", m->options.state_dir,
                  PW_STORE_FILE);
+}
+
+/* The engine is open: nothing from here on takes what it took. */
+static int drop_privileges(struct pw_manager *m)
+{
+        int r = pw_privileges_drop(m->engine && pw_engine_needs_cap_bpf(m->engine));
+
+        if (r < 0)
+                manager_log(m, PW_MESSAGE_STOPPED, LOG_ERR, "Cannot drop capabilities: %s.",
+                            strerror(-r));
+        return r;
 }
 
 static int set_up(struct pw_manager *m)
@@ -176,7 +189,11 @@ static int set_up(struct pw_manager *m)
                             strerror(-r));
         read_host(m);
         say_status(m);
-        r = new_stages(m);
+        r = manager_events_init(m);
+        if (r == 0)
+                r = drop_privileges(m);
+        if (r == 0)
+                r = new_stages(m);
         if (r == 0)
                 r = new_watches(m);
         if (r == 0)
@@ -233,6 +250,7 @@ void pw_manager_free(struct pw_manager *m)
         sd_event_source_disable_unref(m->poll_timer);
         sd_event_source_disable_unref(m->chore_timer);
         pw_bus_free(m->bus);
+        manager_events_done(m);
         sd_event_unref(m->event);
         pw_journal_free(m->journal);
         pw_writes_done(&m->writes);
@@ -258,6 +276,7 @@ void pw_manager_free(struct pw_manager *m)
         pw_listeners_free(m->listeners);
         pw_services_free(m->services);
         pw_tracker_free(m->tracker);
+        pw_namespaces_free(m->namespaces);
         pw_attribution_free(m->attribution);
         pw_sockdiag_close(m->diag);
         free_dirs(m);

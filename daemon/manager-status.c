@@ -42,12 +42,22 @@ void manager_notify(struct pw_manager *m)
 {
         char span[PW_SPAN_MAX];
 
-        sd_notifyf(false, "READY=1\nSTATUS=%llu open, %llu unexpected; polling every %s%s%s",
+        sd_notifyf(false, "READY=1\nSTATUS=%llu open, %llu unexpected; %s, polling every %s%s%s",
                    (unsigned long long)m->status.listeners,
-                   (unsigned long long)m->status.unexpected,
+                   (unsigned long long)m->status.unexpected, m->status.engine,
                    pw_format_span(span, sizeof span, m->interval_usec),
                    m->rules_error[0] ? "; rules refused at reload" : "",
                    strcmp(m->store_state, "ok") == 0 ? "" : "; history cannot be written");
+}
+
+static const char *engine_name(const struct pw_manager *m)
+{
+        bool tcp = m->engine && pw_engine_works(m->engine, PW_ENGINE_TCP);
+        bool udp = m->engine && pw_engine_works(m->engine, PW_ENGINE_UDP);
+
+        if (tcp && udp)
+                return "events";
+        return tcp ? "TCP events" : udp ? "UDP events" : "no events";
 }
 
 void manager_status_write(struct pw_manager *m, uint64_t now_usec)
@@ -56,6 +66,7 @@ void manager_status_write(struct pw_manager *m, uint64_t now_usec)
 
         manager_schedule(m, CHORE_STATUS, now_usec + STATUS_INTERVAL_USEC);
         count_listeners(m);
+        strcpy(status->engine, engine_name(m));
         status->written_usec = pw_now_realtime();
         status->interval_usec = m->interval_usec;
         status->proc_reads = pw_attribution_reads(m->attribution);
@@ -97,6 +108,46 @@ static bool had_blind_spot(const struct pw_status *status, const char *what)
         return false;
 }
 
+/* What polling cannot see, and events could. */
+static void find_unheard(struct pw_manager *m, struct pw_status *status)
+{
+        static const struct {
+                enum pw_engine_part part;
+                const char *what;
+        } unheard[] = {
+            {PW_ENGINE_TCP, "TCP sockets that open and close between two polls are not seen"},
+            {PW_ENGINE_UDP, "UDP sockets that open and close between two polls are not seen"},
+            {PW_ENGINE_UDP, "UDP ports in the ephemeral range are recorded after a while and not "
+                            "alerted for: polling cannot tell servers from clients"},
+            {PW_ENGINE_UDP, "UDP ports above 1023 are told after 3 s, longer where one user opens "
+                            "many: polling cannot tell servers from clients"},
+        };
+        char lift[PW_BLIND_TEXT_MAX];
+
+        for (size_t i = 0; i < PW_ELEMENTS(unheard); i++) {
+                if (m->engine && pw_engine_works(m->engine, unheard[i].part))
+                        continue;
+                if (m->engine)
+                        snprintf(lift, sizeof lift, "event engine: %s",
+                                 pw_engine_missing(m->engine, unheard[i].part));
+                else
+                        strcpy(lift, "set Events=yes");
+                add_blind_spot(status, unheard[i].what, lift);
+        }
+}
+
+static void find_unseen_namespaces(struct pw_manager *m, struct pw_status *status)
+{
+        bool by_engine = m->engine && pw_engine_works(m->engine, PW_ENGINE_HOLDERS);
+
+        if (!by_engine && m->namespaces_hidden)
+                add_blind_spot(status, "some processes may not be asked for their network namespace",
+                               "start with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
+        if (pw_namespaces_left_out(m->namespaces))
+                add_blind_spot(status, "there are more network namespaces than can be looked at",
+                               "not in this version; look with: nsenter -t PID -n portwatchctl scan");
+}
+
 static void find_blind_spots(struct pw_manager *m, struct pw_status *status)
 {
         if (pw_sockdiag_error(m->diag, PW_TCP) != 0)
@@ -110,18 +161,8 @@ static void find_blind_spots(struct pw_manager *m, struct pw_status *status)
                     status,
                     "some processes may not be looked into: what they hold has no known owner",
                     "start with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
-        add_blind_spot(status, "sockets in other network namespaces are not looked at",
-                       "not in this version; look with: nsenter -t PID -n portwatchctl scan");
-        add_blind_spot(status, "sockets that open and close between two polls are not seen",
-                       "a shorter PollIntervalSec= makes the gap smaller");
-        add_blind_spot(status,
-                       "UDP ports in the ephemeral range are recorded after a while and not "
-                       "alerted for: polling cannot tell servers from clients",
-                       "a deny rule alerts all the same");
-        add_blind_spot(status,
-                       "UDP ports above 1023 are told after 3 s, longer where one user opens many: "
-                       "polling cannot tell servers from clients",
-                       "not in this version");
+        find_unheard(m, status);
+        find_unseen_namespaces(m, status);
         if (m->learning)
                 add_blind_spot(status, "what is open is being learned: only denied ports alert",
                                "ends a minute after the host has finished booting");

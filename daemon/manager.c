@@ -68,6 +68,11 @@ void manager_schedule(struct pw_manager *m, enum chore chore, uint64_t usec)
         m->due[chore] = PW_MIN(m->due[chore], usec);
 }
 
+int manager_arm(struct pw_manager *m)
+{
+        return arm_chores(m);
+}
+
 /* From outside a poll or a chore: these arm the timer when they end. */
 int manager_schedule_now(struct pw_manager *m, enum chore chore, uint64_t usec)
 {
@@ -139,6 +144,8 @@ static int chore_status(struct pw_manager *m, uint64_t now_usec)
 
 /* In the order of enum chore: what a chore finds out, later ones of the same turn tell. */
 static int (*const chores[CHORE_COUNT])(struct pw_manager *m, uint64_t now_usec) = {
+    [CHORE_WAITING] = manager_waited,
+    [CHORE_LINGER] = manager_end_lingering,
     [CHORE_HELD_BACK] = manager_held_back,
     [CHORE_UNKNOWN] = manager_ask_again,
     [CHORE_RELOAD] = chore_reload,
@@ -216,6 +223,19 @@ static int on_chores(sd_event_source *timer _unused_, uint64_t usec _unused_, vo
         return r < 0 ? r : arm_chores(m);
 }
 
+/* At most so often: whoever has this done again and again does not get more than polling costs. */
+#define SOON_USEC (200 * PW_USEC_PER_MSEC)
+
+void manager_look_soon(struct pw_manager *m)
+{
+        uint64_t usec = PW_MAX(m->polled_usec + SOON_USEC, pw_now_boottime());
+
+        if (m->next_poll_usec > usec) {
+                m->next_poll_usec = usec;
+                (void)arm(m->poll_timer, usec);
+        }
+}
+
 static int on_poll(sd_event_source *timer, uint64_t usec _unused_, void *userdata)
 {
         struct pw_manager *m = userdata;
@@ -233,7 +253,11 @@ static int on_poll(sd_event_source *timer, uint64_t usec _unused_, void *userdat
                 m->status.unchanged_cpu_nsec += cpu_nsec;
         }
         m->interval_usec = next_interval(m, cpu_nsec, now_usec);
-        r = arm(timer, m->interval_usec > 0 ? now_usec + m->interval_usec : 0);
+        if (manager_hears_all(m) && m->interval_usec > 0) /* only to set right what they missed */
+                m->interval_usec = PW_MAX(m->interval_usec, INTERVAL_MAX_USEC);
+        m->polled_usec = now_usec;
+        m->next_poll_usec = m->interval_usec > 0 ? now_usec + m->interval_usec : 0;
+        r = arm(timer, m->next_poll_usec);
         if (r < 0)
                 return r;
         if (m->options.polls > 0 && m->status.polls >= m->options.polls)

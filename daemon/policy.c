@@ -249,6 +249,16 @@ struct pw_ruling pw_policy_judge(const struct pw_policy *policy, const struct pw
         return (struct pw_ruling){PW_UNEXPECTED, NULL};
 }
 
+bool pw_policy_may_come_to_expect(const struct pw_policy *policy, const struct pw_record *record,
+                                  uint64_t now_usec)
+{
+        for (size_t i = 0; i < policy->n; i++)
+                if (pw_rule_verdict(&policy->rules[i]) == PW_EXPECTED &&
+                    pw_rule_may_come_to_match(&policy->rules[i], record, now_usec))
+                        return true;
+        return false;
+}
+
 uint64_t pw_policy_next_end(const struct pw_policy *policy, uint64_t now_usec)
 {
         uint64_t next = PW_USEC_INFINITY;

@@ -46,6 +46,11 @@ PW_DEFINE_CLEANUP(struct pw_policy *, pw_policy_free)
 struct pw_ruling pw_policy_judge(const struct pw_policy *policy, const struct pw_record *record,
                                  uint64_t now_usec);
 
+/* Whether a rule would expect the record if its owner, in a moment, were another user (root can
+ * become any) or ran another program. */
+bool pw_policy_may_come_to_expect(const struct pw_policy *policy, const struct pw_record *record,
+                                  uint64_t now_usec);
+
 /* When the next rule with `until=` ends (since 1970), PW_USEC_INFINITY: none. */
 uint64_t pw_policy_next_end(const struct pw_policy *policy, uint64_t now_usec);
 
@@ -77,7 +82,7 @@ ssize_t pw_policy_shadowed_by(const struct pw_policy *policy, size_t i);
 
 /* One readable rule that matches just this listener: `allow tcp 8080 exe=/usr/bin/x user=dev
  * scope=any`; ports in the ephemeral range become `ephemeral`; values with spaces or `#` are
- * quoted. Returns 0; 1: not to be learned (suspicious or unknown owner, foreign root); -E2BIG. */
+ * quoted. Returns 0; 1: not to be learned, pw_owner_obstacle() says why; -E2BIG. */
 int pw_rule_format(const struct pw_record *record, const char *verdict, char *buffer, size_t size);
 #define PW_RULE_TEXT_MAX 2048
 

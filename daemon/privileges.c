@@ -12,7 +12,11 @@
 
 #define USER "portwatch"
 
-static const cap_value_t kept[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
+/* Those that stay come first, then those that open the event engine. */
+static const cap_value_t needed[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF, CAP_PERFMON,
+                                     CAP_NET_ADMIN};
+#define STAY 2
+#define STAY_WITH_BPF 3
 
 static void cap_freep(cap_t *caps)
 {
@@ -39,7 +43,8 @@ static const struct passwd *user_to_be(const char *state_dir)
         return user;
 }
 
-static int keep_only(void)
+/* Keeps the first `n` of them. */
+static int keep_only(size_t n)
 {
         _cleanup_(cap_freep) cap_t had = cap_get_proc();
         _cleanup_(cap_freep) cap_t caps = cap_init();
@@ -47,15 +52,15 @@ static int keep_only(void)
 
         if (!had || !caps)
                 return -errno;
-        for (size_t i = 0; i < PW_ELEMENTS(kept); i++) {
+        for (size_t i = 0; i < n; i++) {
                 cap_flag_value_t value;
 
-                if (cap_get_flag(had, kept[i], CAP_PERMITTED, &value) < 0)
+                if (cap_get_flag(had, needed[i], CAP_PERMITTED, &value) < 0)
                         return -errno;
                 if (value != CAP_SET)
                         continue;
-                if (cap_set_flag(caps, CAP_PERMITTED, 1, &kept[i], CAP_SET) < 0 ||
-                    cap_set_flag(caps, CAP_EFFECTIVE, 1, &kept[i], CAP_SET) < 0)
+                if (cap_set_flag(caps, CAP_PERMITTED, 1, &needed[i], CAP_SET) < 0 ||
+                    cap_set_flag(caps, CAP_EFFECTIVE, 1, &needed[i], CAP_SET) < 0)
                         return -errno;
         }
         /* A service's system call filter may have no capset(2); what is right already needs none. */
@@ -65,7 +70,7 @@ static int keep_only(void)
         return cap_set_proc(caps) < 0 ? -errno : 0;
 }
 
-int pw_privileges_drop(const char *state_dir, const char **ret_what)
+int pw_privileges_become(const char *state_dir, const char **ret_what)
 {
         const struct passwd *user = user_to_be(state_dir);
         int r;
@@ -77,10 +82,15 @@ int pw_privileges_drop(const char *state_dir, const char **ret_what)
                         return -errno;
         }
         *ret_what = "drop capabilities";
-        r = keep_only();
+        r = keep_only(PW_ELEMENTS(needed));
         if (r < 0)
                 return r;
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
         return 0;
+}
+
+int pw_privileges_drop(bool keep_bpf)
+{
+        return keep_only(keep_bpf ? STAY_WITH_BPF : STAY);
 }

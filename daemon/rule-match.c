@@ -27,6 +27,15 @@ uint8_t pw_rule_protocol(uint8_t protocol)
 
 /* ---- rule and record ---- */
 
+/* What is folded may have any port of the ephemeral range: numbers take it only where they are all
+ * that there are. */
+static bool span_matches(const struct pw_span *span, const struct pw_record *record)
+{
+        if (pw_record_is_folded(record))
+                return span->first == 0 && span->last == UINT16_MAX;
+        return record->port >= span->first && record->port <= span->last;
+}
+
 static bool ports_match(const struct pw_rule *rule, const struct pw_record *record)
 {
         uint8_t protocol = pw_rule_protocol(record->protocol);
@@ -38,8 +47,7 @@ static bool ports_match(const struct pw_rule *rule, const struct pw_record *reco
         for (size_t i = 0; i < rule->n_spans; i++) {
                 const struct pw_span *span = &rule->spans[i];
 
-                if (span->protocols & protocol && record->port >= span->first &&
-                    record->port <= span->last)
+                if (span->protocols & protocol && span_matches(span, record))
                         return true;
         }
         return false;
@@ -75,21 +83,39 @@ static bool exe_matches(const struct pw_rule *rule, const struct pw_owner *owner
         return pattern_matches(&rule->exe, owner->exe);
 }
 
-static bool owner_matches(const struct pw_rule *rule, const struct pw_owner *owner)
+/* Where the owner is, as against who it is. */
+static bool groups_match(const struct pw_rule *rule, const struct pw_owner *owner)
 {
-        return (!rule->kernel || owner->traits & PW_TRAIT_KERNEL) && user_matches(rule, owner) &&
-               exe_matches(rule, owner) && pattern_matches(&rule->unit, owner->unit) &&
+        return pattern_matches(&rule->unit, owner->unit) &&
                pattern_matches(&rule->user_unit, owner->user_unit) &&
                pattern_matches(&rule->container, owner->container);
 }
 
-bool pw_rule_matches(const struct pw_rule *rule, const struct pw_record *record, uint64_t now_usec)
+static bool endpoint_matches(const struct pw_rule *rule, const struct pw_record *record,
+                             uint64_t now_usec)
 {
         return now_usec < rule->until_usec && ports_match(rule, record) &&
                rule->scopes & 1u << record->scope &&
                (!rule->has_address || pw_cidr_contains(&rule->address, &record->address)) &&
                pattern_matches(&rule->netns, record->netns) &&
-               pattern_matches(&rule->device, record->device) && owner_matches(rule, record->owner);
+               pattern_matches(&rule->device, record->device);
+}
+
+bool pw_rule_matches(const struct pw_rule *rule, const struct pw_record *record, uint64_t now_usec)
+{
+        const struct pw_owner *owner = record->owner;
+
+        return endpoint_matches(rule, record, now_usec) && groups_match(rule, owner) &&
+               (!rule->kernel || owner->traits & PW_TRAIT_KERNEL) && user_matches(rule, owner) &&
+               exe_matches(rule, owner);
+}
+
+bool pw_rule_may_come_to_match(const struct pw_rule *rule, const struct pw_record *record,
+                               uint64_t now_usec)
+{
+        return !rule->kernel && endpoint_matches(rule, record, now_usec) &&
+               groups_match(rule, record->owner) &&
+               (record->owner->uid == 0 || user_matches(rule, record->owner));
 }
 
 /* ---- rule and rule ---- */

@@ -81,6 +81,8 @@ static int read_numbers(struct pw_rule_parser *p, const char *item, size_t at)
         r = read_port(p, item, first, at, &ports.first);
         if (r < 0)
                 return r;
+        if (ports.first == 0 && !dash && p->rule->kind == PW_RULE_REQUIRE)
+                return pw_rule_refuse(p, at, "nothing can be open on port 0; expected 1 to 65535");
         if (!dash)
                 return add_span(p->rule, p->rule->protocols,
                                 (struct pw_ports){ports.first, ports.first});

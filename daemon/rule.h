@@ -6,7 +6,7 @@
  *
  * policy.c holds the rules and judges; rule-parse.c turns a line into a rule; rule-match.c compares
  * a rule with a record or another rule; rule-files.c finds and reads files; rule-edit.c adds a
- * line; baseline.c writes rules. */
+ * line; rule-format.c makes a rule, baseline.c many of them. */
 
 #include "daemon/policy.h"
 
@@ -81,6 +81,10 @@ enum pw_verdict pw_rule_verdict(const struct pw_rule *rule);
 /* PW_RULE_TCP or PW_RULE_UDP. */
 uint8_t pw_rule_protocol(uint8_t protocol);
 bool pw_rule_matches(const struct pw_rule *rule, const struct pw_record *record, uint64_t now_usec);
+/* Whether the rule would match but for user and program, and the owner may come to have these: root
+ * can become any user, and everybody can execute another program. */
+bool pw_rule_may_come_to_match(const struct pw_rule *rule, const struct pw_record *record,
+                               uint64_t now_usec);
 /* Whether `wide` provably matches whatever `narrow` does, at any time. */
 bool pw_rule_covers(const struct pw_rule *wide, const struct pw_rule *narrow);
 /* The same, for as long as `wide` has not ended. */
@@ -88,6 +92,9 @@ bool pw_rule_covers_until_end(const struct pw_rule *wide, const struct pw_rule *
 
 /* Appends one sentence, cleaned and cut. 0 or -ENOMEM. */
 int pw_refusals_add(struct pw_refusals *refusals, const char *format, ...) _printf_(2, 3);
+
+/* The keys of the rule that pw_rule_format() makes, each with a space in front. Returns as that. */
+int pw_rule_format_keys(const struct pw_record *record, char *buffer, size_t size);
 
 /* ---- files ---- */
 

@@ -51,6 +51,7 @@ static const struct field fields[] = {
     {NULL, "listeners", NUMBER, AT(listeners)},
     {NULL, "unexpected", NUMBER, AT(unexpected)},
     {NULL, "alerts_open", NUMBER, AT(alerts_open)},
+    {NULL, "events_missed", NUMBER, AT(events_missed)},
     {NULL, "events_lost", NUMBER, AT(events_lost)},
     {NULL, "alerts_suppressed", NUMBER, AT(alerts_suppressed)},
     {NULL, "rows_folded", NUMBER, AT(rows_folded)},

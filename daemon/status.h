@@ -22,7 +22,7 @@ struct pw_status {
         uint64_t started_usec;   /* since 1970 */
         uint64_t written_usec;   /* when this file was written */
         uint64_t last_poll_usec; /* when the last complete poll ended */
-        char engine[32];         /* "polling" */
+        char engine[32];         /* "events", "TCP events", "UDP events", "no events" */
         uint64_t interval_usec;  /* now in force */
         uint64_t polls, unchanged_polls, incomplete_polls;
         uint64_t poll_cpu_usec, poll_wall_usec; /* sums over all polls */
@@ -30,6 +30,7 @@ struct pw_status {
         uint64_t proc_reads, db_writes;
         uint64_t rss_bytes;
         uint64_t sockets, listeners, unexpected, alerts_open;
+        uint64_t events_missed; /* of the event engine: made up for by a look */
         uint64_t events_lost, alerts_suppressed, rows_folded;
         uint64_t rules;        /* in force */
         char rules_error[512]; /* first refusal of a failed reload, "" when none */

@@ -23,6 +23,7 @@ struct pw_tracker;
 
 struct pw_change {
         bool closed;         /* else opened */
+        bool by_event;       /* opened: the kernel told of it at that moment */
         bool first_look;     /* opened: was there at the first complete look at its part */
         uint64_t since_usec; /* boot clock: first look that showed it */
         void *tag; /* closed: what pw_tracker_tag() attached; NULL: never told as opened */

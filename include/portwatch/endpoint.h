@@ -49,8 +49,14 @@ char *pw_address_format(char *buffer, size_t size, const struct pw_address *addr
  * 0 or -EINVAL. */
 int pw_address_parse(const char *text, struct pw_address *ret);
 
+/* The port as it is written everywhere: its number, or `ephemeral` for 0, which stands for any of
+ * the host's ephemeral range (pw_record_is_folded()). Returns `buffer`. */
+#define PW_PORT_MAX 10
+char *pw_port_format(char *buffer, size_t size, uint16_t port);
+
 /* `ADDRESS:PORT` for tables and messages: `*:80`, `127.0.0.1:80`, `[::1]:80`, `0.0.0.0%eth0:67`
- * when `device` is a non-empty name. `address` is text as from pw_address_format(). */
+ * when `device` is a non-empty name. `address` is text as from pw_address_format(), the port as
+ * from pw_port_format(). */
 #define PW_ADDRESS_PORT_MAX (PW_ADDRESS_MAX + 32)
 char *pw_address_port_format(char *buffer, size_t size, const char *address, const char *device,
                              uint16_t port);

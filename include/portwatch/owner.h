@@ -78,6 +78,11 @@ PW_DEFINE_CLEANUP(struct pw_owner *, pw_owner_unref)
  * names that change every time are compared by their pattern; traits count, details do not. */
 bool pw_owner_same(const struct pw_owner *a, const struct pw_owner *b);
 
+/* Why no rule is made that names this owner, the end of a sentence; NULL: one can be made. The
+ * executable has to be known and above suspicion, and either the file of that path on this host or
+ * in a container that has a name. */
+const char *pw_owner_obstacle(const struct pw_owner *owner);
+
 /* A copy with one reference, for changing it before it is published. NULL when out of memory. */
 struct pw_owner *pw_owner_copy(const struct pw_owner *owner);
 

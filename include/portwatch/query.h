@@ -9,7 +9,8 @@
 
 /* ---- filters: the same for history, list and scan ---- */
 
-/* `80`, `:80`, `tcp/80`, `80-90`, `tcp/80-90`, `http`, lists of these with commas, and `tcp udp
+/* `80`, `:80`, `tcp/80`, `80-90`, `tcp/80-90`, `http`, `ephemeral` (folded listeners alone; all of
+ * that range are `range=ephemeral`), lists of these with commas, and `tcp udp
  * range= service= user= unit= user_unit= exe= scope= netns= verdict= container= address= reason=`.
  * The same key twice means or, different keys mean and. Globs in user, unit, user_unit, exe,
  * service, netns and container; lists with commas in the others. */
@@ -32,7 +33,8 @@ extern const char *const pw_filter_keys[];
 
 bool pw_filter_match(const struct pw_filter *filter, const struct pw_record *record);
 
-/* Ports named as ports (a span each), for questions about one port. Returns how many. */
+/* Ports named as ports (a span each; `ephemeral`: from 0 to 0), for questions about one port.
+ * Returns how many. */
 size_t pw_filter_ports(const struct pw_filter *filter, const struct pw_ports **ret);
 
 /* ---- the history ---- */

@@ -37,7 +37,7 @@ struct pw_record {
         const char *netns; /* "host", a container, an `ip netns` name, or "net:[INODE]"; never NULL
                             * in a published record */
         uint8_t protocol;
-        uint16_t port;
+        uint16_t port; /* 0: folded, see pw_record_is_folded() */
         struct pw_address address;
         const char *address_text; /* pw_address_format(); shared, as many listen at the same one */
         char device[PW_DEVICE_MAX]; /* "": not bound to one */
@@ -50,10 +50,12 @@ struct pw_record {
         const char *service; /* NULL: none assigned; static, or as long-lived as pw_services */
 
         /* detail */
-        unsigned sockets; /* how many sockets this listener has */
+        unsigned sockets; /* how many sockets this listener has; folded: ports so far */
         uint64_t cookie;  /* of one of them: proves after a restart of the daemon that it stayed */
         enum pw_verdict verdict;
-        const char *rule; /* "FILE:LINE" of the rule that decided; NULL: none matched */
+        const char *rule;        /* "FILE:LINE" of the rule that decided; NULL: none matched */
+        const char *former_rule; /* by which it was expected, until that rule went; NULL: none. Not
+                                  * in the store */
 
         /* interval */
         uint64_t opened_usec;
@@ -75,11 +77,24 @@ static inline bool pw_record_is_missing(const struct pw_record *record)
         return record->reasons & PW_REASON_REQUIRED_MISSING;
 }
 
+/* Whether this one record stands for all the ephemeral ports of its protocol that one owner binds,
+ * one after another or many at a time: a resolver that takes a random port for each question, a
+ * media server. Its address is the family's any-address. UDP and UDP-Lite only. */
+static inline bool pw_record_is_folded(const struct pw_record *record)
+{
+        return record->port == 0;
+}
+
 struct pw_record *pw_record_new(void); /* cleared, one reference; NULL when out of memory */
 /* A copy with one reference that shares the owner; for changing a published record's detail. */
 struct pw_record *pw_record_copy(const struct pw_record *record);
 /* Sets the alert fields of `to` (not yet published) to those of `from`. */
 void pw_record_copy_alert(struct pw_record *to, const struct pw_record *from);
+/* Sets the ruling of `to` (not yet published) to that of `from`. 0 or -ENOMEM. */
+int pw_record_copy_ruling(struct pw_record *to, const struct pw_record *from);
+/* Sets the ruling of a record that has its former one, and keeps the rule that went, where one did.
+ * `rule` may be NULL. 0 or -ENOMEM. */
+int pw_record_judge(struct pw_record *record, enum pw_verdict verdict, const char *rule);
 struct pw_record *pw_record_ref(struct pw_record *record);
 void pw_record_unref(struct pw_record *record);
 PW_DEFINE_CLEANUP(struct pw_record *, pw_record_unref)
@@ -98,7 +113,7 @@ struct pw_record *pw_record_make(const struct pw_socket *socket, struct pw_owner
 char *pw_device_name(char *buffer, uint32_t ifindex);
 
 /* Fills in what follows from protocol, port, address and ephemeral range: address_text, scope,
- * range, ephemeral. 0 or -ENOMEM. */
+ * range, ephemeral (a folded record: dynamic and ephemeral). 0 or -ENOMEM. */
 int pw_record_label(struct pw_record *record, struct pw_ports ephemeral);
 
 /* Fills in listener_id: the first 128 bits of SHA-256 over the identity in names, each part ended
@@ -106,9 +121,12 @@ int pw_record_label(struct pw_record *record, struct pw_ports ephemeral);
  * unit, and of container, and the traits' names. The same on every host and after every restart. */
 void pw_record_identify(struct pw_record *record);
 
-/* Whether this should not be open: denied, or unexpected and not what a client may have by chance
- * (not TCP, on an ephemeral port: nobody is alerted of these). The one answer of status, list and
- * verify. */
+/* Whether this may be what a client has by chance: not TCP, one port of the ephemeral range, and
+ * the kernel did not tell of its opening, which it does only where the port was asked for. */
+bool pw_record_may_be_client(const struct pw_record *record);
+
+/* Whether this should not be open: denied, or unexpected and nothing that may be a client's, which
+ * nobody is alerted of. The one answer of status, list and verify. */
 bool pw_record_is_unexpected(const struct pw_record *record);
 
 /* For output order: protocol, port, address, then owner. */

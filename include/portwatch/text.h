@@ -62,6 +62,9 @@ int pw_parse_span(const char *text, uint64_t *ret);
 /* A size in bytes with a suffix of powers of 1024: `4096`, `64K`, `256M`, `1.5G`, `2T`. */
 int pw_parse_size(const char *text, uint64_t *ret);
 
+/* `yes` or `no`, and what else systemd takes for them (1, true, on, y, t; 0, false, off, n, f). */
+int pw_parse_answer(const char *text, uint64_t *ret);
+
 /* A percentage `0.2%`, as millionths of the whole (2000). Up to 100 %. */
 int pw_parse_percent(const char *text, uint64_t *ret_ppm);
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes a known history into a state directory, for tests of portwatchctl that need no daemon:
  *
- *      make-state DIRECTORY
+ *      make-state DIRECTORY [more]
  *
  * An hour ago a daemon started. It found sshd (first look, expected), nginx with four workers
  * (expected), a long IPv6 address with a zone; then came python3 on 8080 (unexpected, alert 1), a
  * program in /tmp (suspicious, alert 2), telnet (denied, alert 3), a listener of an unknown owner
  * (alert 4), one in a container's namespace, an ignored one; redis came and went (alert 5,
- * resolved). */
+ * resolved). With `more`, instead: a resolver that is folded (alert 1), a web server in a container
+ * (alert 2), one with a root of its own in no container (alert 3), a resolver of another user that
+ * is expected, and a UDP port in the ephemeral range that was asked for. */
 
 #include <portwatch/iana.h>
 #include <portwatch/store.h>
@@ -26,6 +28,7 @@ struct fixture {
         unsigned reasons;   /* 0: no alert */
         unsigned minutes;   /* ago, when it opened */
         bool first, closed; /* there at the first look; closed ten minutes later */
+        bool told;          /* by the kernel */
 };
 
 static const struct fixture fixtures[] = {
@@ -165,6 +168,72 @@ static const struct fixture fixtures[] = {
      .closed = true},
 };
 
+static const struct fixture more[] = {
+    {.protocol = PW_UDP,
+     .address = "0.0.0.0",
+     .comm = "unbound",
+     .exe = "/usr/sbin/unbound",
+     .cmdline = "unbound -d",
+     .user = "unbound",
+     .uid = 112,
+     .unit = "unbound.service",
+     .pid = 4714,
+     .sockets = 4321,
+     .verdict = PW_UNEXPECTED,
+     .reasons = PW_REASON_UNEXPECTED,
+     .minutes = 30,
+     .told = true},
+    {.protocol = PW_TCP,
+     .port = 80,
+     .address = "*",
+     .netns = "podman:0123456789ab",
+     .comm = "nginx",
+     .exe = "/usr/sbin/nginx",
+     .user = "root",
+     .unit = "web.service",
+     .container = "podman:0123456789ab",
+     .pid = 4715,
+     .traits = PW_TRAIT_FOREIGN_ROOT,
+     .verdict = PW_UNEXPECTED,
+     .reasons = PW_REASON_UNEXPECTED,
+     .minutes = 20,
+     .told = true},
+    {.protocol = PW_TCP,
+     .port = 81,
+     .address = "*",
+     .comm = "nginx",
+     .exe = "/usr/sbin/nginx",
+     .user = "root",
+     .pid = 4716,
+     .traits = PW_TRAIT_FOREIGN_ROOT,
+     .verdict = PW_UNEXPECTED,
+     .reasons = PW_REASON_UNEXPECTED,
+     .minutes = 10,
+     .told = true},
+    {.protocol = PW_UDP,
+     .address = "*",
+     .comm = "dnsmasq",
+     .exe = "/usr/sbin/dnsmasq",
+     .user = "dnsmasq",
+     .uid = 113,
+     .pid = 4717,
+     .sockets = 9,
+     .rule = "/etc/portwatch/rules.d/50-local.rules:2",
+     .minutes = 30,
+     .told = true},
+    {.protocol = PW_UDP,
+     .port = 40001,
+     .address = "127.0.0.1",
+     .comm = "game",
+     .exe = "/usr/games/game",
+     .user = "dev",
+     .uid = 1000,
+     .pid = 4718,
+     .verdict = PW_UNEXPECTED,
+     .minutes = 5,
+     .told = true},
+};
+
 /* A port that a rule requires: an alert without a listener. */
 static const struct fixture missing = {
     .protocol = PW_TCP,
@@ -237,6 +306,8 @@ static struct pw_record *make_record(const struct fixture *fixture, uint64_t now
         record->verdict = fixture->verdict;
         record->opened_usec = now_usec - fixture->minutes * PW_USEC_PER_MINUTE;
         record->opened_how = fixture->first ? PW_HOW_FIRST_LOOK : PW_HOW_SEEN;
+        if (fixture->told)
+                record->opened_how = PW_HOW_EVENT;
         record->last_seen_usec = now_usec;
         if (pw_record_label(record, PW_EPHEMERAL_DEFAULT) < 0)
                 die("record", -ENOMEM);
@@ -302,8 +373,25 @@ static void add_missing(struct pw_writes *writes, uint64_t now_usec, int64_t id)
         pw_record_unref(record);
 }
 
+/* Alerts are numbered on from *alerts. */
+static void add_fixtures(struct pw_writes *writes, const struct fixture *items, size_t n,
+                         uint64_t now_usec, int64_t *alerts)
+{
+        for (size_t i = 0; i < n; i++) {
+                struct pw_record *record = make_record(&items[i], now_usec);
+
+                add(writes, PW_WRITE_OPEN, record, record->opened_usec);
+                if (items[i].reasons)
+                        add_alert(writes, record, ++*alerts, items[i].reasons);
+                if (items[i].closed)
+                        add_end(writes, record);
+                pw_record_unref(record);
+        }
+}
+
 int main(int argc, char **argv)
 {
+        bool wants_more = argc == 3 && strcmp(argv[2], "more") == 0;
         struct pw_writes writes = {0};
         struct pw_store *store = NULL;
         struct pw_past past = {0};
@@ -312,8 +400,8 @@ int main(int argc, char **argv)
         char *moved = NULL;
         int schema, r;
 
-        if (argc != 2) {
-                fprintf(stderr, "usage: make-state DIRECTORY\n");
+        if (argc != 2 && !wants_more) {
+                fprintf(stderr, "usage: make-state DIRECTORY [more]\n");
                 return 2;
         }
         r = pw_store_open(argv[1], &store, &moved, &schema);
@@ -322,18 +410,12 @@ int main(int argc, char **argv)
         if (r != 0)
                 die(argv[1], r);
         pw_past_done(&past);
-        for (size_t i = 0; i < PW_ELEMENTS(fixtures); i++) {
-                struct pw_record *record = make_record(&fixtures[i], now_usec);
-
-                add(&writes, PW_WRITE_OPEN, record, record->opened_usec);
-                if (fixtures[i].reasons)
-                        add_alert(&writes, record, ++alerts, fixtures[i].reasons);
-                if (fixtures[i].closed)
-                        add_end(&writes, record);
-                pw_record_unref(record);
-        }
+        if (wants_more)
+                add_fixtures(&writes, more, PW_ELEMENTS(more), now_usec, &alerts);
+        else
+                add_fixtures(&writes, fixtures, PW_ELEMENTS(fixtures), now_usec, &alerts);
         r = pw_store_apply(store, NULL, now_usec - PW_USEC_PER_HOUR);
-        if (r == 0)
+        if (r == 0 && !wants_more)
                 add_missing(&writes, now_usec, ++alerts);
         r = pw_store_apply(store, &writes, now_usec);
         if (r != 0)

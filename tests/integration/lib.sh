@@ -283,7 +283,7 @@ fresh() {
         if getent passwd portwatch >/dev/null; then
                 chown -R portwatch: "$STATE" "$RUN"
         fi
-        printf '%s\n' '[Watch]' PollIntervalSec=50ms CPUBudget=100% "$@" >"$CONF"
+        printf '%s\n' '[Watch]' PollIntervalSec=50ms CPUBudget=100% Events="${PW_EVENTS:-no}" "$@" >"$CONF"
         rule 00-test.rules "allow tcp $SYNC_PORT comment=\"the test's own\""
         : >"$LOG"
 }

@@ -150,27 +150,30 @@ release good
 
 # ---- settings ----
 
-# setting WHAT REGEX BYTES: the daemon says where, and runs with what it had.
+# setting WHAT LINE BYTES: the daemon says where (the line in the added bytes), and runs with what it
+# had.
 setting() {
+        local before
         step "  $1"
         fresh
+        before=$(wc -l <"$CONF")
         printf '%b' "$3" >>"$CONF"
         start_daemon
-        wait_for 5 "the place of $1" logged "portwatch\.conf:$2"
+        wait_for 5 "the place of $1" logged "portwatch\.conf:$((before + $2)):"
         stop_daemon
 }
 
 step "settings: named, and left as they were"
-setting "an unknown key" '4' 'Colour=red\n'
-setting "a bad time" '4' 'PollIntervalSec=often\n'
-setting "a negative time" '4' 'EphemeralDwellSec=-1\n'
-setting "a bad size" '5' '[History]\nMaxUseBytes=12Q\n'
-setting "a percentage over 100" '4' 'CPUBudget=300%\n'
-setting "an unknown section" '[45]' '[Watches]\nPollIntervalSec=1s\n'
-setting "a line that is none" '4' 'PollIntervalSec\n'
-setting "an over-long line" '4' "EphemeralDwellSec=$(printf '1%.0s' {1..9000})\n"
-setting "a NUL byte" '4' 'EphemeralDwellSec=1\0s\n'
-setting "invalid UTF-8" '4' 'Colo\xffr=1\n'
+setting "an unknown key" '1' 'Colour=red\n'
+setting "a bad time" '1' 'PollIntervalSec=often\n'
+setting "a negative time" '1' 'EphemeralDwellSec=-1\n'
+setting "a bad size" '2' '[History]\nMaxUseBytes=12Q\n'
+setting "a percentage over 100" '1' 'CPUBudget=300%\n'
+setting "an unknown section" '1' '[Watches]\nPollIntervalSec=1s\n'
+setting "a line that is none" '1' 'PollIntervalSec\n'
+setting "an over-long line" '1' "EphemeralDwellSec=$(printf '1%.0s' {1..9000})\n"
+setting "a NUL byte" '1' 'EphemeralDwellSec=1\0s\n'
+setting "invalid UTF-8" '1' 'Colo\xffr=1\n'
 
 step "the daemon's command line"
 fresh

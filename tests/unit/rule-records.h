@@ -8,6 +8,7 @@
 struct sample {
         uint8_t protocol;    /* 0: TCP */
         uint16_t port;       /* 0: 8080 */
+        bool folded;         /* no port at all */
         const char *address; /* NULL: 0.0.0.0 */
         const char *user;    /* NULL: dev */
         uint32_t uid;        /* 0: 1000; UINT32_MAX: 0 */
@@ -48,6 +49,8 @@ static inline struct pw_record *sample_record(const struct sample *sample)
 
         record->protocol = sample->protocol ? sample->protocol : PW_TCP;
         record->port = sample->port ? sample->port : 8080;
+        if (sample->folded)
+                record->port = 0;
         pw_address_parse(sample->address ? sample->address : "0.0.0.0", &record->address);
         pw_shared_set(&record->netns, sample->netns ? sample->netns : PW_NETNS_HOST);
         snprintf(record->device, sizeof record->device, "%s", sample->device ? sample->device : "");

@@ -82,6 +82,22 @@ static void test_widening(void **state)
         pw_record_unref(group);
 }
 
+/* Two that take random ports are in nobody's way. */
+static void test_folded_are_no_rivals(void **state)
+{
+        struct pw_record *resolver = make("0.0.0.0", 0, 110, "/usr/sbin/unbound");
+        struct pw_record *media = make("0.0.0.0", 0, 1000, "/usr/bin/media");
+        struct pw_record *local = make("127.0.0.1", 0, 110, "/usr/sbin/unbound");
+
+        (void)state;
+        assert_false(pw_alert_rivals(resolver, media));
+        local->verdict = PW_EXPECTED;
+        assert_false(pw_alert_widens(resolver, local));
+        pw_record_unref(resolver);
+        pw_record_unref(media);
+        pw_record_unref(local);
+}
+
 static void test_rivals(void **state)
 {
         struct pw_record *nginx = make("0.0.0.0", 80, 0, "/usr/sbin/nginx");
@@ -209,6 +225,7 @@ int main(void)
             cmocka_unit_test(test_reasons),
             cmocka_unit_test(test_widening),
             cmocka_unit_test(test_rivals),
+            cmocka_unit_test(test_folded_are_no_rivals),
             cmocka_unit_test(test_life_of_an_alert),
             cmocka_unit_test(test_limit_is_for_each_owner),
             cmocka_unit_test(test_owners_without_end),

@@ -70,6 +70,8 @@ static void test_format(void **state _unused_)
                     "deny udp 8080 exe=/usr/bin/server user=dev scope=loopback");
         assert_rule((struct sample){.protocol = PW_UDP, .port = 40000}, "allow",
                     "allow udp ephemeral exe=/usr/bin/server user=dev scope=any");
+        assert_rule((struct sample){.protocol = PW_UDP, .folded = true}, "allow",
+                    "allow udp ephemeral exe=/usr/bin/server user=dev scope=any");
         assert_rule((struct sample){.port = 40000}, "require",
                     "require tcp 40000 exe=/usr/bin/server user=dev scope=any");
         assert_rule((struct sample){.device = "eth0", .container = "docker:web", .netns = "blue"},
@@ -90,7 +92,7 @@ static void test_format_names(void **state _unused_)
                     "allow tcp 8080 exe=\"/opt/my app/a\\\"b\\\\c#\" user=dev scope=any");
         assert_rule((struct sample){.exe = "/opt/*/[x]?", .netns = "net:[4026531840]"}, "allow",
                     "allow tcp 8080 exe=/opt/[*]/[[]x][?] user=dev scope=any "
-                    "netns=net:[[]4026531840]");
+                    "netns=net:[[]*]");
         /* A user called by a number would be read as that uid. */
         assert_rule((struct sample){.user = "0", .uid = 1000}, "allow",
                     "allow tcp 8080 exe=/usr/bin/server user=1000 scope=any");
@@ -111,9 +113,131 @@ static void test_format_socket_units(void **state _unused_)
                     "allow tcp 8080 exe=/usr/bin/server user=dev scope=any");
 }
 
+#define CONTAINED                                                                                  \
+        .exe = "/usr/sbin/nginx", .user = "root", .uid = UINT32_MAX, .traits = PW_TRAIT_FOREIGN_ROOT
+
+/* What lasts names a container's listener: its own name, a service that runs it, or its id for as
+ * long as there is nothing better. Its paths never do. */
+static void test_format_containers(void **state _unused_)
+{
+        assert_rule((struct sample){CONTAINED, .container = "machine:web", .netns = "machine:web"},
+                    "allow",
+                    "allow tcp 8080 user=root scope=any container=machine:web netns=machine:web");
+        assert_rule((struct sample){CONTAINED, .container = "machine:web"}, "allow",
+                    "allow tcp 8080 user=root scope=any container=machine:web");
+        assert_rule((struct sample){CONTAINED, .container = "docker:0123456789ab",
+                                    .netns = "docker:0123456789ab",
+                                    .unit = "docker-0123456789abcdef0123456789abcdef.scope"},
+                    "allow",
+                    "allow tcp 8080 user=root scope=any container=docker:0123456789ab "
+                    "netns=docker:0123456789ab");
+        assert_rule((struct sample){CONTAINED, .container = "podman:0123456789ab",
+                                    .netns = "podman:0123456789ab net:[4026532001]",
+                                    .unit = "web.service"},
+                    "allow",
+                    "allow tcp 8080 user=root unit=web.service scope=any container=podman:* "
+                    "netns=\"podman:* net:[[]*]\"");
+        /* The engine's own service may run other containers, too, and a user's manager does. */
+        assert_rule((struct sample){CONTAINED, .container = "kubernetes:0123456789ab",
+                                    .unit = "k3s.service"},
+                    "allow",
+                    "allow tcp 8080 user=root scope=any container=kubernetes:0123456789ab");
+        assert_rule((struct sample){CONTAINED, .container = "podman@1000:0123456789ab",
+                                    .netns = "net:[4026532001]", .unit = "user@1000.service"},
+                    "allow",
+                    "allow tcp 8080 user=root scope=any container=podman@1000:0123456789ab "
+                    "netns=net:[[]*]");
+        /* The host's own executable says who it is, in whatever container. */
+        assert_rule(
+            (struct sample){.container = "docker:0123456789ab", .netns = "docker:0123456789ab"},
+            "allow",
+            "allow tcp 8080 exe=/usr/bin/server user=dev scope=any container=docker:* "
+            "netns=docker:*");
+}
+
+/* Names that only look as if they had an id. */
+static void test_format_odd_namespaces(void **state _unused_)
+{
+        static const struct {
+                const char *netns, *written;
+        } cases[] = {
+            {"net:[]", "net:[[]]"},
+            {"net:[1", "net:[[]1"},
+            {"xnet:[1]", "xnet:[[]1]"},
+            {"net:[1]x", "net:[[]1]x"},
+            {"[1]", "[[]1]"},
+            {"docker:*", "docker:[*]"},
+            {"run-1.service", "run-1.service"},
+            {"]", "]"},
+            {"a net:[1] net:[2]", "\"a net:[[]1] net:[[]*]\""},
+        };
+
+        for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
+                struct sample sample = {.netns = cases[i].netns};
+                _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
+                char rule[256];
+
+                snprintf(rule, sizeof rule,
+                         "allow tcp 8080 exe=/usr/bin/server user=dev scope=any netns=%s",
+                         cases[i].written);
+                assert_rule(sample, "allow", rule);
+                policy = policy_of(rule);
+                assert_int_equal(judge(policy, sample), PW_EXPECTED);
+        }
+}
+
+/* The rule takes the listener after the container was started again, and no other container's. */
+static void test_container_restart(void **state _unused_)
+{
+        const struct sample before[] = {
+            {CONTAINED, .container = "docker:0123456789ab", .netns = "docker:0123456789ab"},
+            {CONTAINED, .container = "podman:0123456789ab", .netns = "podman:0123456789ab",
+             .unit = "web.service"},
+            {.netns = "net:[4026532001]"},
+            {.protocol = PW_UDP, .folded = true, .netns = "blue"},
+        };
+        const struct sample after[PW_ELEMENTS(before)] = {
+            {CONTAINED, .container = "docker:0123456789ab", .netns = "docker:0123456789ab",
+             .pid = 2},
+            {CONTAINED, .container = "podman:ba9876543210", .netns = "podman:ba9876543210",
+             .unit = "web.service"},
+            {.netns = "net:[4026539999]"},
+            {.protocol = PW_UDP, .folded = true, .netns = "blue"},
+        };
+        const struct sample other[PW_ELEMENTS(before)] = {
+            {CONTAINED, .container = "docker:ba9876543210", .netns = "docker:ba9876543210"},
+            {CONTAINED, .container = "podman:ba9876543210", .netns = "podman:ba9876543210",
+             .unit = "evil.service"},
+            {.netns = "net:[4026539999]", .exe = "/usr/bin/other"},
+            {.protocol = PW_UDP, .folded = true, .netns = "red"},
+        };
+
+        for (size_t i = 0; i < PW_ELEMENTS(before); i++) {
+                struct pw_records records = {0};
+                size_t learned, left_out;
+                _cleanup_(pw_freep) char *text = NULL;
+                _cleanup_(pw_policy_freep) struct pw_policy *policy = NULL;
+
+                add(&records, before[i]);
+                text = pw_baseline_text(&records, NOW, &learned, &left_out);
+                pw_records_done(&records);
+                policy = policy_of(text);
+                if (judge(policy, before[i]) != PW_EXPECTED ||
+                    judge(policy, after[i]) != PW_EXPECTED ||
+                    judge(policy, other[i]) != PW_UNEXPECTED)
+                        fail_msg("%zu: %s", i, text);
+        }
+}
+
 static void test_not_learned(void **state _unused_)
 {
         assert_not_learned((struct sample){.traits = PW_TRAIT_FOREIGN_ROOT});
+        assert_not_learned((struct sample){.traits = PW_TRAIT_FOREIGN_ROOT, .unit = "x.service"});
+        assert_not_learned((struct sample){.traits = PW_TRAIT_FOREIGN_ROOT, .netns = "docker:web"});
+        assert_not_learned((struct sample){.traits = PW_TRAIT_FOREIGN_ROOT | PW_TRAIT_DELETED,
+                                           .container = "docker:web"});
+        assert_not_learned((struct sample){.traits = PW_TRAIT_FOREIGN_ROOT | PW_TRAIT_TEMPORARY,
+                                           .container = "docker:web"});
         assert_not_learned((struct sample){.traits = PW_TRAIT_DELETED});
         assert_not_learned((struct sample){.traits = PW_TRAIT_MEMFD});
         assert_not_learned((struct sample){.traits = PW_TRAIT_TEMPORARY});
@@ -402,6 +526,9 @@ int main(void)
             cmocka_unit_test(test_format),
             cmocka_unit_test(test_format_names),
             cmocka_unit_test(test_format_socket_units),
+            cmocka_unit_test(test_format_containers),
+            cmocka_unit_test(test_format_odd_namespaces),
+            cmocka_unit_test(test_container_restart),
             cmocka_unit_test(test_not_learned),
             cmocka_unit_test(test_too_long),
             cmocka_unit_test(test_text),

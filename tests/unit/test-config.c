@@ -68,6 +68,7 @@ static void all_settings_are_read(void **state _unused_)
                                "[Watch]\n"
                                "PollIntervalSec=250ms\n"
                                "CPUBudget=1.5%\n"
+                               "Events=off\n"
                                "EphemeralDwellSec=1min\n"
                                "\n"
                                "[History]\n"
@@ -80,6 +81,7 @@ static void all_settings_are_read(void **state _unused_)
         assert_int_equal(told.n, 0);
         assert_int_equal(config.poll_interval_usec, 250 * PW_USEC_PER_MSEC);
         assert_int_equal(config.cpu_budget_ppm, 15000);
+        assert_int_equal(config.events, 0);
         assert_int_equal(config.ephemeral_dwell_usec, PW_USEC_PER_MINUTE);
         assert_int_equal(config.retention_usec, 30 * PW_USEC_PER_DAY);
         assert_int_equal(config.max_use_bytes, 64 << 20);
@@ -132,6 +134,7 @@ static void values_that_are_none_are_refused(void **state _unused_)
                        "p.conf:2: PollIntervalSec=soon: ", "expected a time span");
         assert_refused("[Watch]\nPollIntervalSec=-1\n", "p.conf:2: ", "expected a time span");
         assert_refused("[Watch]\nCPUBudget=0.2\n", "p.conf:2: ", "expected a percentage");
+        assert_refused("[Watch]\nEvents=maybe\n", "p.conf:2: ", "expected yes or no");
         assert_refused("[History]\nMaxUseBytes=99999999999999999999\n",
                        "p.conf:2: ", "expected a size");
         assert_refused("[Watch]\nPollIntervalSec=1s # often\n",
@@ -160,7 +163,7 @@ static void unknown_names_are_told_with_their_line(void **state _unused_)
 {
         assert_refused("\n\n[Watch]\nPollInterval=1s\n",
                        "p.conf:4: unknown setting PollInterval= in [Watch]: ",
-                       "expected one of PollIntervalSec=, CPUBudget=, EphemeralDwellSec=");
+                       "expected one of PollIntervalSec=, CPUBudget=, Events=, EphemeralDwellSec=");
         assert_refused("[Watch]\npollintervalsec=1s\n", "p.conf:2: unknown setting ", "expected");
         assert_refused("[Watch]\n=1s\n", "p.conf:2: ", "expected one of");
         assert_refused("[Watch]\nRealertSec=1h\n",

@@ -123,6 +123,8 @@ static void test_address_port(void **state _unused_)
         ASSERT_ADDRESS_PORT("127.0.0.1", NULL, 65535, "127.0.0.1:65535");
         ASSERT_ADDRESS_PORT("::1", "", 80, "[::1]:80");
         ASSERT_ADDRESS_PORT("0.0.0.0", "eth0", 67, "0.0.0.0%eth0:67");
+        ASSERT_ADDRESS_PORT("*", "", 0, "*:ephemeral");
+        ASSERT_ADDRESS_PORT("::", "eth0", 0, "[::%eth0]:ephemeral");
         ASSERT_ADDRESS_PORT("fe80::1", "eth0", 546, "[fe80::1%eth0]:546");
         ASSERT_ADDRESS_PORT("2001:db8:1111:2222:3333:4444:5555:6666", "a23456789012345", 65535,
                             "[2001:db8:1111:2222:3333:4444:5555:6666%a23456789012345]:65535");

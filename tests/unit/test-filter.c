@@ -82,6 +82,40 @@ static void test_ports(void **state _unused_)
         assert_true(matches(record, "1", NULL));
 }
 
+/* A folded listener has no number, not even 0: it is found by what is shown for one, and with all
+ * others of its range. */
+static void test_folded(void **state _unused_)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *record = make_record();
+        static const char *const yes[] = {"ephemeral",    ":ephemeral",     "udp/ephemeral",
+                                          "53,ephemeral", "range=dynamic",  "range=ephemeral",
+                                          "udp",          "address=0.0.0.0"};
+        static const char *const no[] = {"1-65535", "tcp/ephemeral", "domain",
+                                         "40000",   "service=*",     "range=well-known"};
+        _cleanup_(pw_filter_freep) struct pw_filter *filter = NULL;
+        const struct pw_ports *ports;
+        char error[512];
+
+        record->protocol = PW_UDP;
+        record->port = 0;
+        record->service = NULL;
+        assert_int_equal(pw_record_label(record, PW_EPHEMERAL_DEFAULT), 0);
+        for (size_t i = 0; i < PW_ELEMENTS(yes); i++)
+                if (!matches(record, yes[i], NULL))
+                        fail_msg("%s does not match udp ephemeral", yes[i]);
+        for (size_t i = 0; i < PW_ELEMENTS(no); i++)
+                if (matches(record, no[i], NULL))
+                        fail_msg("%s matches udp ephemeral", no[i]);
+        record->port = 40000;
+        assert_false(matches(record, "ephemeral", NULL));
+
+        assert_int_equal(pw_filter_new(&filter), 0);
+        assert_int_equal(pw_filter_add(filter, "0", error, sizeof error), -EINVAL);
+        assert_int_equal(pw_filter_add(filter, "ephemeral", error, sizeof error), 0);
+        assert_int_equal(pw_filter_ports(filter, &ports), 1);
+        assert_int_equal(ports[0].first + ports[0].last, 0);
+}
+
 /* A service name stands for its ports on the protocols that have it. */
 static void test_service_names(void **state _unused_)
 {
@@ -316,6 +350,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_empty_matches_all),
             cmocka_unit_test(test_ports),
+            cmocka_unit_test(test_folded),
             cmocka_unit_test(test_service_names),
             cmocka_unit_test(test_protocols),
             cmocka_unit_test(test_or_and),

@@ -136,6 +136,76 @@ static void test_fields(void **state)
         pw_record_unref(record);
 }
 
+static void test_folded(void **state)
+{
+        struct pw_record *record = make(5);
+        struct pw_entry *entry;
+        size_t length;
+
+        (void)state;
+        record->protocol = PW_UDP;
+        record->port = 0;
+        record->service = NULL;
+        record->sockets = 12;
+        assert_int_equal(pw_record_label(record, PW_EPHEMERAL_DEFAULT), 0);
+        entry = pw_entry_alert(record);
+        assert_string_equal(pw_entry_text(entry),
+                            "Unexpected port is open: udp *:ephemeral (one port after another, 12 "
+                            "so far) by python3, pid 812, user dev, unit demo.service. Allow: "
+                            "portwatchctl allow @5");
+        assert_non_null(strstr(pw_entry_data(entry, &length), "\nPORTWATCH_PORT=ephemeral\n"));
+        assert_non_null(strstr(pw_entry_data(entry, &length), "\nPORTWATCH_RANGE=dynamic\n"));
+        pw_entry_free(entry);
+        pw_record_unref(record);
+}
+
+/* A listener whose rule went says which, until another one expects it. */
+static void test_former_rule(void **state)
+{
+        struct pw_record *record = make(6), *copy;
+        struct pw_entry *entry;
+
+        (void)state;
+        assert_int_equal(pw_record_judge(record, PW_EXPECTED, "50-local.rules:7"), 0);
+        assert_int_equal(pw_record_judge(record, PW_UNEXPECTED, NULL), 0);
+        assert_int_equal(pw_record_judge(record, PW_DENIED, "60-late.rules:1"), 0);
+        assert_int_equal(pw_record_judge(record, PW_UNEXPECTED, NULL), 0);
+        copy = pw_record_copy(record);
+        entry = pw_entry_alert(copy);
+        assert_string_equal(pw_entry_text(entry),
+                            "Unexpected port is open: tcp *:8080 (http-alt) by python3, pid 812, "
+                            "user dev, unit demo.service (expected before, by 50-local.rules:7). "
+                            "Allow: portwatchctl allow @6");
+        pw_entry_free(entry);
+
+        assert_int_equal(pw_record_judge(record, PW_EXPECTED, "50-local.rules:9"), 0);
+        assert_null(record->former_rule);
+        assert_string_equal(record->rule, "50-local.rules:9");
+        assert_int_equal(pw_record_judge(record, PW_EXPECTED, NULL), 0); /* while learning */
+        assert_int_equal(pw_record_judge(record, PW_UNEXPECTED, NULL), 0);
+        assert_null(record->former_rule);
+        pw_record_unref(record);
+        pw_record_unref(copy);
+}
+
+/* `allow` is only proposed where it will make a rule. */
+static void test_advice(void **state)
+{
+        struct pw_record *record = make(5);
+        struct pw_entry *entry;
+
+        (void)state;
+        record->owner->traits = PW_TRAIT_FOREIGN_ROOT;
+        entry = pw_entry_alert(record);
+        assert_non_null(strstr(pw_entry_text(entry), "Look: portwatchctl show @5"));
+        pw_entry_free(entry);
+        record->owner->container = strdup("docker:web");
+        entry = pw_entry_alert(record);
+        assert_non_null(strstr(pw_entry_text(entry), "Allow: portwatchctl allow @5"));
+        pw_entry_free(entry);
+        pw_record_unref(record);
+}
+
 static void test_kinds(void **state)
 {
         static const struct {
@@ -272,8 +342,13 @@ static int tear_down(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_fields),          cmocka_unit_test(test_kinds),
-            cmocka_unit_test(test_no_forged_field), cmocka_unit_test(test_waits_and_keeps_order),
+            cmocka_unit_test(test_fields),
+            cmocka_unit_test(test_kinds),
+            cmocka_unit_test(test_folded),
+            cmocka_unit_test(test_former_rule),
+            cmocka_unit_test(test_advice),
+            cmocka_unit_test(test_no_forged_field),
+            cmocka_unit_test(test_waits_and_keeps_order),
             cmocka_unit_test(test_never_blocks),
         };
 

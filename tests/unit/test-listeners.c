@@ -89,7 +89,7 @@ static void test_open_and_close(void **state)
         assert_int_equal(pw_listener_change(listener), PW_LISTENER_SAME);
         assert_null(pw_listeners_next_touched(listeners));
 
-        pw_listener_detach(listeners, listener);
+        pw_listener_detach(listeners, listener, 0);
         assert_int_equal(pw_listener_change(listener), PW_LISTENER_CLOSED);
         publish_next();
         assert_false(listener->open);
@@ -101,7 +101,7 @@ static void test_opened_and_closed_between_publications_is_nothing(void **state)
         struct pw_listener *listener = attach(80, 10, 1);
 
         (void)state;
-        pw_listener_detach(listeners, listener);
+        pw_listener_detach(listeners, listener, 0);
         assert_int_equal(pw_listener_change(listener), PW_LISTENER_SAME);
 }
 
@@ -111,7 +111,7 @@ static void test_restart_is_one_change(void **state)
 
         (void)state;
         publish_next();
-        pw_listener_detach(listeners, listener);
+        pw_listener_detach(listeners, listener, 0);
         assert_ptr_equal(attach(80, 20, 2), listener);
         assert_int_equal(pw_listener_change(listener), PW_LISTENER_CHANGED);
         assert_ptr_equal(publish_next(), listener);
@@ -137,7 +137,7 @@ static void test_workers_join(void **state)
         assert_int_equal(listener->record->owner->pids[2], 300);
         assert_string_equal(listener->record->owner->comm, "master");
 
-        pw_listener_detach(listeners, listener);
+        pw_listener_detach(listeners, listener, 0);
         assert_int_equal(pw_listener_change(listener), PW_LISTENER_RECOUNT);
 }
 
@@ -163,7 +163,7 @@ static void test_indexes_agree(void **state)
         while (publish_next())
                 ;
         for (uint16_t port = 1; port <= 500; port += 2) {
-                pw_listener_detach(listeners, pw_listeners_on_port(listeners, port));
+                pw_listener_detach(listeners, pw_listeners_on_port(listeners, port), 0);
                 publish_next();
         }
         assert_int_equal(pw_listeners_count(listeners), 500);
@@ -189,7 +189,7 @@ static void test_forgets_the_longest_closed_beyond_the_limit(void **state)
                 struct pw_listener *listener = attach(port, 10, port);
 
                 publish_next();
-                pw_listener_detach(listeners, listener);
+                pw_listener_detach(listeners, listener, 0);
                 publish_next();
                 listener->closed_usec = port;
         }

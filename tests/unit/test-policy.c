@@ -86,6 +86,35 @@ static void test_protocols_and_ports(void **state _unused_)
         assert_true(takes("allow tcp ephemeral,80", (struct sample){.port = 80}));
 }
 
+/* What is folded may have any ephemeral port: only rules that take them all take it. */
+static void test_folded(void **state _unused_)
+{
+        struct sample folded = {.protocol = PW_UDP, .folded = true};
+        static const char *const yes[] = {
+            "allow udp ephemeral",
+            "allow any ephemeral,53",
+            "allow udp any",
+            "allow any 0-65535",
+            "allow udp well-known,registered,dynamic",
+            "allow udp ephemeral exe=/usr/bin/server user=dev scope=any",
+        };
+        static const char *const no[] = {
+            "allow tcp ephemeral",  "allow udp 0",
+            "allow udp 0-1023",     "allow udp dynamic",
+            "allow udp well-known", "allow udp 1-65535",
+            "allow udp 0-65534",    "allow udp ephemeral user=eve",
+        };
+
+        for (size_t i = 0; i < PW_ELEMENTS(yes); i++)
+                if (!takes(yes[i], folded))
+                        fail_msg("%s does not take it", yes[i]);
+        for (size_t i = 0; i < PW_ELEMENTS(no); i++)
+                if (takes(no[i], folded))
+                        fail_msg("%s takes it", no[i]);
+        assert_true(
+            takes("allow udp ephemeral", (struct sample){.protocol = PW_UDPLITE, .folded = true}));
+}
+
 static void test_addresses(void **state _unused_)
 {
         assert_true(takes("allow any any scope=loopback,any", (struct sample){0}));
@@ -185,6 +214,36 @@ static void test_namespaces(void **state _unused_)
         assert_true(takes("allow any any netns=*", elsewhere));
         assert_true(takes("allow any any netns=*", (struct sample){0}));
         assert_false(takes("allow any any netns=blue", (struct sample){0}));
+}
+
+/* Namespaces without a name, and those that are named by their container. */
+static void test_containers(void **state _unused_)
+{
+        struct sample web = {.exe = "/usr/sbin/nginx",
+                             .traits = PW_TRAIT_FOREIGN_ROOT,
+                             .container = "docker:0123456789ab",
+                             .netns = "docker:0123456789ab"};
+        struct sample nameless = {.netns = "net:[4026532001]"};
+        struct sample second = {.netns = "docker:web net:[4026532001]"};
+
+        /* A path inside a container says nothing, the container does; and without netns= a rule
+         * is about the host's namespace. */
+        assert_false(takes("allow any any exe=/usr/sbin/nginx netns=*", web));
+        assert_false(takes("allow any any container=docker:*", web));
+        assert_true(takes("allow any any container=docker:* netns=docker:*", web));
+        assert_true(takes("allow any any container=docker:0123456789ab netns=*", web));
+        assert_false(takes("allow any any container=docker:0123456789ac netns=*", web));
+        assert_false(takes("allow any any container=podman:* netns=*", web));
+        web.netns = NULL; /* with the host's network */
+        assert_true(takes("allow any any container=docker:*", web));
+
+        assert_true(takes("allow any any netns=net:[[]*]", nameless));
+        assert_true(takes("allow any any netns=net:[[]4026532001]", nameless));
+        assert_false(takes("allow any any netns=net:[[]*]", second));
+        assert_true(takes("allow any any netns=\"docker:web net:[[]*]\"", second));
+        assert_true(takes("allow any any netns=docker:web*", second));
+        assert_false(takes("allow any any netns=docker:web", second));
+        assert_false(takes("allow any any netns=net:[[]*]", (struct sample){0}));
 }
 
 static void test_until(void **state _unused_)
@@ -574,6 +633,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_verdicts),
             cmocka_unit_test(test_protocols_and_ports),
+            cmocka_unit_test(test_folded),
             cmocka_unit_test(test_addresses),
             cmocka_unit_test(test_names),
             cmocka_unit_test(test_user_unit),
@@ -581,6 +641,7 @@ int main(void)
             cmocka_unit_test(test_temporary),
             cmocka_unit_test(test_kernel),
             cmocka_unit_test(test_namespaces),
+            cmocka_unit_test(test_containers),
             cmocka_unit_test(test_until),
             cmocka_unit_test(test_info),
             cmocka_unit_test(test_shadowed),

@@ -344,6 +344,49 @@ static void test_history_edges(void **state)
         pw_records_done(&records);
 }
 
+static size_t count_history(struct pw_query *query, const char *word)
+{
+        _cleanup_(pw_filter_freep) struct pw_filter *filter = NULL;
+        _cleanup_(pw_records_done) struct pw_records records = {0};
+        char error[256];
+
+        assert_int_equal(pw_filter_new(&filter), 0);
+        assert_int_equal(pw_filter_add(filter, word, error, sizeof error), 0);
+        assert_int_equal(pw_query_history(query, filter, 0, PW_USEC_INFINITY, 0, &records), 0);
+        return records.n;
+}
+
+/* What has no port comes back, is found by `ephemeral`, and does not hide what has one. */
+static void test_folded(void **state)
+{
+        struct fixture *fixture = *state;
+        _cleanup_(pw_record_unrefp) struct pw_record *folded = make_record(0, "a");
+        _cleanup_(pw_record_unrefp) struct pw_record *other = make_record(53, "a");
+        _cleanup_(pw_query_closep) struct pw_query *query = NULL;
+        _cleanup_(pw_records_done) struct pw_records records = {0};
+
+        folded->protocol = PW_UDP;
+        folded->opened_how = PW_HOW_EVENT;
+        pw_record_identify(folded);
+        put(fixture, PW_WRITE_OPEN, folded, T0);
+        put(fixture, PW_WRITE_OPEN, other, T0);
+        query = open_query(fixture);
+        assert_int_equal(pw_query_open_at(query, NULL, 0, &records), 0);
+        assert_int_equal(records.n, 2);
+        assert_string_equal(records.items[1]->listener_id, folded->listener_id);
+        assert_true(pw_record_is_folded(records.items[1]));
+        assert_true(records.items[1]->ephemeral);
+        assert_int_equal(records.items[1]->range, PW_RANGE_DYNAMIC);
+        assert_int_equal(records.items[1]->sockets, 2);
+        assert_null(records.items[1]->service);
+        assert_true(pw_record_is_unexpected(records.items[1]));
+        assert_int_equal(count_history(query, "ephemeral"), 1);
+        assert_int_equal(count_history(query, "ephemeral,53"), 2);
+        assert_int_equal(count_history(query, "range=dynamic"), 1);
+        assert_int_equal(count_history(query, "1-65535"), 1);
+        assert_int_equal(count_history(query, "54"), 0);
+}
+
 /* ---- alerts ---- */
 
 static void test_alerts(void **state)
@@ -676,6 +719,10 @@ static void test_hostile_cells(void **state)
             {"UPDATE listener SET port = 70000", 1},
             {"UPDATE listener SET port = -1", 1},
             {"UPDATE listener SET port = 'x'", 1},
+            {"UPDATE listener SET port = 0", 1},
+            {"UPDATE listener SET port = 0, ephemeral = 1", 1}, /* TCP is never folded */
+            {"UPDATE listener SET port = 0, protocol = 17", 1},
+            {"UPDATE listener SET port = 0, protocol = 17, ephemeral = 1", 2},
             {"UPDATE listener SET protocol = 9", 1},
             {"UPDATE listener SET protocol = 262", 1},
             {"UPDATE listener SET address = 'nowhere'", 1},
@@ -795,6 +842,7 @@ int main(void)
             QUERY_TEST(test_open_at_any_time),
             QUERY_TEST(test_history_any_time),
             QUERY_TEST(test_history_edges),
+            QUERY_TEST(test_folded),
             QUERY_TEST(test_alerts),
             QUERY_TEST(test_alert_not_on_earlier_intervals),
             QUERY_TEST(test_info),

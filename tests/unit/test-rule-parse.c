@@ -146,6 +146,8 @@ static void test_bad_ports(void **state _unused_)
         refused("allow tcp 99999999999999999999", 11, "no such port");
         refused("allow tcp -1", 11, "not a port \"-1\"");
         refused("allow tcp 80-", 11, "not a port \"80-\"");
+        refused("require udp 53,0", 16, "nothing can be open on port 0; expected 1 to 65535");
+        refused("require udp ephemeral", 13, "is not a single port");
         refused("allow tcp 1-2-3", 11, "not a port");
         refused("allow tcp -", 11, "not a port");
         refused("allow tcp 80x", 11, "unknown tcp service \"80x\"");

@@ -255,6 +255,26 @@ static void test_json_values(_unused_ void **state)
         free(output.text);
 }
 
+/* A number would be a lie: the table says what stands for one, JSON nothing. */
+static void test_folded(_unused_ void **state)
+{
+        _cleanup_(pw_records_done) struct pw_records records = {0};
+        struct output output;
+
+        add(&records, &(struct sample){.protocol = PW_UDP, .folded = true, .address = "*"});
+        records.items[0]->sockets = 12;
+        output = render(PLAIN, "endpoint,range,service,process", 0, false, &records);
+        assert_non_null(strstr(output.text, "*:ephemeral"));
+        assert_non_null(strstr(output.text, "dynamic"));
+        assert_non_null(strstr(output.text, "server ×12"));
+        free(output.text);
+        output = render(JSON, "port", 0, false, &records);
+        assert_non_null(strstr(output.text, "\"port\":null,"));
+        assert_non_null(strstr(output.text, "\"ephemeral\":true,"));
+        assert_non_null(strstr(output.text, "\"service\":null,"));
+        free(output.text);
+}
+
 /* Pretty is the same but for white space, and every row is indented as deep as it stands. */
 static void test_json_pretty(_unused_ void **state)
 {
@@ -288,6 +308,7 @@ int main(void)
             cmocka_unit_test(test_empty),
             cmocka_unit_test(test_json_is_one_object),
             cmocka_unit_test(test_json_values),
+            cmocka_unit_test(test_folded),
             cmocka_unit_test(test_json_pretty),
         };
 

@@ -9,6 +9,7 @@
 #include "ctl/live.h"
 
 #include "daemon/attribution.h"
+#include "daemon/engine.h"
 #include "daemon/sockdiag.h"
 
 #include <portwatch/paths.h>
@@ -121,6 +122,44 @@ static int unknown_owners(const struct pw_socket *const *sockets, size_t n,
         return 0;
 }
 
+/* ---- the kernel's list of descriptors ---- */
+
+/* Opening it takes 22 ms, and then 7 us a process, against some 50 us by /proc. Each process is a
+ * directory, and a link, of /proc. */
+#define PROCESSES_WORTH_IT 800
+
+static struct pw_engine *open_engine(int proc_fd)
+{
+        struct pw_engine_options options = {.parts = 1u << PW_ENGINE_HOLDERS, .cgroup_fd = -1};
+        struct pw_engine *engine = NULL;
+        struct stat proc;
+
+        if (fstat(proc_fd, &proc) == 0 && proc.st_nlink >= PROCESSES_WORTH_IT)
+                (void)pw_engine_open(&options, &engine);
+        return engine;
+}
+
+/* One call of on_row(). */
+struct descriptors {
+        pw_descriptor_found found;
+        void *userdata;
+};
+
+static int on_row(void *userdata, const struct pw_engine_row *row)
+{
+        const struct descriptors *descriptors = userdata;
+
+        return descriptors->found(descriptors->userdata, row->socket.inode, row->pid, row->started,
+                                  row->comm);
+}
+
+static int list_descriptors(void *userdata, pw_descriptor_found found, void *found_userdata)
+{
+        struct descriptors descriptors = {found, found_userdata};
+
+        return pw_engine_holders(userdata, 0, on_row, &descriptors);
+}
+
 static int find_owners(struct pw_live *live, const struct pw_socket *const *sockets, size_t n,
                        struct pw_owner **owners)
 {
@@ -129,12 +168,17 @@ static int find_owners(struct pw_live *live, const struct pw_socket *const *sock
         _cleanup_(pw_closep) int etc = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_(pw_closep) int cgroup = pw_cgroup2_open();
         _cleanup_(pw_attribution_freep) struct pw_attribution *attribution = NULL;
+        _cleanup_(pw_engine_closep) struct pw_engine *engine = NULL;
         int r;
 
         if (proc < 0 || root < 0 || etc < 0)
                 return -errno;
         r = pw_attribution_new((struct pw_attribution_roots){proc, root, etc, cgroup},
                                &attribution);
+        engine = open_engine(proc);
+        if (r == 0 && engine && pw_engine_works(engine, PW_ENGINE_HOLDERS))
+                pw_attribution_list_by(attribution,
+                                       (struct pw_descriptors){list_descriptors, engine});
         if (r == 0)
                 r = pw_attribution_find(attribution, sockets, n, true, owners);
         live->hidden = r == 0 && pw_attribution_is_partial(attribution);

@@ -43,6 +43,11 @@ void pw_attribution_free(struct pw_attribution *attribution)
         free(attribution);
 }
 
+void pw_attribution_list_by(struct pw_attribution *attribution, struct pw_descriptors descriptors)
+{
+        attribution->proc.descriptors_list = descriptors;
+}
+
 uint64_t pw_attribution_reads(const struct pw_attribution *attribution)
 {
         return attribution->proc.reads;

@@ -61,7 +61,7 @@ void pw_holders_done(struct pw_holders *holders)
         *holders = (struct pw_holders){0};
 }
 
-static struct pw_held *find_inode(const struct pw_holders *holders, uint32_t inode)
+struct pw_held *pw_holders_find(const struct pw_holders *holders, uint32_t inode)
 {
         const uint32_t *found =
             bsearch(&inode, holders->inodes, holders->n_inodes, sizeof inode, compare_inodes);
@@ -72,7 +72,7 @@ static struct pw_held *find_inode(const struct pw_holders *holders, uint32_t ino
 const struct pw_held *pw_holders_of(const struct pw_holders *holders,
                                     const struct pw_socket *socket)
 {
-        return find_inode(holders, socket->inode);
+        return pw_holders_find(holders, socket->inode);
 }
 
 /* Within one clock tick, by pid: PID 1 is before all others. */
@@ -108,7 +108,7 @@ static uint32_t held_insert(const struct pw_holders *holders, struct pw_held *he
         return n + 1;
 }
 
-static void held_add(struct pw_holders *holders, struct pw_held *held, uint32_t holder)
+void pw_held_add(struct pw_holders *holders, struct pw_held *held, uint32_t holder)
 {
         const struct pw_holder *item = &holders->items[holder];
 
@@ -125,6 +125,18 @@ static void held_add(struct pw_holders *holders, struct pw_held *held, uint32_t 
         held->fingerprint += spread(spread((uint64_t)item->pid) ^ item->started);
 }
 
+int pw_holders_add(struct pw_holders *holders, const struct pw_holder *holder, uint32_t *ret)
+{
+        int r = pw_array_reserve(&holders->items, &holders->items_capacity, holders->n_items + 1,
+                                 sizeof *holders->items);
+
+        if (r < 0)
+                return r;
+        holders->items[holders->n_items] = *holder;
+        *ret = (uint32_t)holders->n_items++;
+        return 0;
+}
+
 /* A process while it is looked into. */
 struct visit {
         struct pw_holders *holders;
@@ -137,24 +149,17 @@ struct visit {
 /* Makes the process a holder. Its start time guards its pid from now on. */
 static int visit_holder(struct visit *visit)
 {
-        struct pw_holders *holders = visit->holders;
+        struct pw_holder holder = {.pid = visit->pid};
         struct pw_proc_stat stat;
-        struct pw_holder *item;
-        int r;
+        int r = pw_proc_read_stat(visit->holders->proc, visit->fds_fd, "../stat", &stat,
+                                  holder.comm);
 
-        r = pw_array_reserve(&holders->items, &holders->items_capacity, holders->n_items + 1,
-                             sizeof *holders->items);
         if (r < 0)
                 return r;
-        item = &holders->items[holders->n_items];
-        r = pw_proc_read_stat(holders->proc, visit->fds_fd, "../stat", &stat, item->comm);
-        if (r < 0)
-                return r;
-        item->pid = visit->pid;
-        item->started = stat.started;
-        visit->holder = (uint32_t)holders->n_items++;
-        visit->is_holder = true;
-        return 0;
+        holder.started = stat.started;
+        r = pw_holders_add(visit->holders, &holder, &visit->holder);
+        visit->is_holder = r == 0;
+        return r;
 }
 
 static int visit_ring(struct visit *visit, uint32_t fd)
@@ -181,7 +186,7 @@ static int visit_link(void *userdata, enum pw_link kind, uint32_t number)
 
         if (kind == PW_LINK_RING)
                 return visit_ring(visit, number);
-        held = find_inode(visit->holders, number);
+        held = pw_holders_find(visit->holders, number);
         if (!held || held->settled)
                 return 0;
         if (!visit->is_holder) {
@@ -189,7 +194,7 @@ static int visit_link(void *userdata, enum pw_link kind, uint32_t number)
                 if (r < 0)
                         return r;
         }
-        held_add(visit->holders, held, visit->holder);
+        pw_held_add(visit->holders, held, visit->holder);
         return 0;
 }
 
@@ -415,6 +420,8 @@ static int merge(struct pw_holders *holders, const struct pw_holders *part)
                 struct pw_held *to = &holders->held[i];
                 uint32_t n = pw_held_listed(to);
 
+                if (to->settled)
+                        continue;
                 if (from->n_holders > 0 && to->n_holders == 0)
                         holders->n_missing--;
                 for (uint32_t k = 0; k < pw_held_listed(from); k++)
@@ -469,6 +476,10 @@ int pw_holders_visit_all(struct pw_holders *holders, bool hurry)
 
         if (holders->n_inodes == 0)
                 return 0;
+        r = pw_holders_list(holders);
+        if (r <= 0)
+                return r;
+        pw_holders_settle(holders); /* what it told is complete */
         holders->n_large = holders->n_rings = 0; /* they will be met again */
         holders->rings_left_out = false;
         r = list_pids(holders, &pids);

@@ -63,8 +63,20 @@ int pw_holders_glance(struct pw_holders *holders, pid_t pid);
 int pw_holders_visit_all(struct pw_holders *holders, bool hurry);
 /* Looks into the rings that were met, if sockets are missing. 0 or -ENOMEM. */
 int pw_holders_visit_rings(struct pw_holders *holders);
+/* Looks into all processes by the kernel's list of descriptors. 0: all sockets have a holder; 1: not
+ * all have, or there is no such list; -ENOMEM. */
+int pw_holders_list(struct pw_holders *holders);
 /* From now on, holders are noted only for sockets that have none yet. */
 void pw_holders_settle(struct pw_holders *holders);
+
+/* ---- for those that search ---- */
+
+/* The holders of an inode that is searched for, or NULL. */
+struct pw_held *pw_holders_find(const struct pw_holders *holders, uint32_t inode);
+/* Adds a process. 0 and its index, or -ENOMEM. */
+int pw_holders_add(struct pw_holders *holders, const struct pw_holder *holder, uint32_t *ret);
+/* Notes that the process of that index holds it. */
+void pw_held_add(struct pw_holders *holders, struct pw_held *held, uint32_t holder);
 
 /* The holders of a socket; NULL where it has no inode. */
 const struct pw_held *pw_holders_of(const struct pw_holders *holders,

@@ -254,7 +254,8 @@ static int settle(struct pw_manager *m, struct pw_waiting_socket *taken, uint64_
 
         if (!folded)
                 return -ENOMEM;
-        if (socket->closed_usec == 0 && !pw_tracker_knows(m->tracker, &socket->socket))
+        if (socket->closed_usec == 0 &&
+            !pw_tracker_knows(m->tracker, &socket->socket, socket->opened_usec))
                 socket->closed_usec = now_usec; /* a look has proven it gone */
         if (is_folded(m, socket, folded)) {
                 r = fold(m, folded, socket->opened_usec, now_usec);
@@ -270,7 +271,8 @@ static int settle(struct pw_manager *m, struct pw_waiting_socket *taken, uint64_
 /* Folded ports that are open for so long are servers, or hide among clients: told one by one. */
 static int dwelled(struct pw_manager *m, struct pw_waiting_socket *taken, struct still_open *open)
 {
-        if (taken->closed_usec == 0 && pw_tracker_knows(m->tracker, &taken->socket))
+        if (taken->closed_usec == 0 &&
+            pw_tracker_knows(m->tracker, &taken->socket, taken->opened_usec))
                 return keep_open(open, taken);
         pw_waiting_socket_free(taken);
         return 0;
@@ -343,7 +345,7 @@ static int on_opened(struct pw_manager *m, const struct pw_engine_event *event,
 
         if (socket->endpoint.port == 0) { /* listen(2) without bind(2): it gets one in a moment */
                 if (socket->endpoint.netns != m->netns)
-                        m->seldom_due_usec = 0;
+                        m->others_due_usec = 0;
                 manager_look_soon(m);
                 return 0;
         }
@@ -402,7 +404,7 @@ int manager_hear(struct pw_manager *m)
         /* Everything is looked at anew: what is open is found all the same. */
         if (r < 0 || lost != m->status.events_missed) {
                 m->status.events_missed = lost;
-                m->seldom_due_usec = 0;
+                m->seldom_due_usec = m->others_due_usec = 0;
                 manager_look_soon(m);
         }
         return 0;
@@ -432,6 +434,35 @@ int manager_events_start(struct pw_manager *m)
                    ? 0
                    : PW_MIN(sd_event_add_io(m->event, &m->engine_source, fd, EPOLLIN, on_engine, m),
                             0);
+}
+
+/* One call of on_row(). */
+struct descriptors {
+        pw_descriptor_found found;
+        void *userdata;
+};
+
+static int on_row(void *userdata, const struct pw_engine_row *row)
+{
+        const struct descriptors *descriptors = userdata;
+
+        return descriptors->found(descriptors->userdata, row->socket.inode, row->pid, row->started,
+                                  row->comm);
+}
+
+static int list_descriptors(void *userdata, pw_descriptor_found found, void *found_userdata)
+{
+        struct pw_manager *m = userdata;
+        struct descriptors descriptors = {found, found_userdata};
+
+        return pw_engine_holders(m->engine, 0, on_row, &descriptors);
+}
+
+void manager_list_by_engine(struct pw_manager *m)
+{
+        if (works(m, PW_ENGINE_HOLDERS))
+                pw_attribution_list_by(m->attribution,
+                                       (struct pw_descriptors){list_descriptors, m});
 }
 
 int manager_events_init(struct pw_manager *m)

@@ -142,7 +142,8 @@ struct pw_manager {
         bool namespaces_hidden; /* some process may not be asked for its namespace */
 
         struct look looks[LOOK_COUNT];
-        uint64_t seldom_due_usec; /* all looks but the main one */
+        uint64_t seldom_due_usec, others_due_usec; /* of the looks at UDP-Lite, at others */
+        uint64_t others_interval_usec;
         struct nameless_socket *nameless;
         size_t n_nameless, nameless_capacity, n_asked; /* the first ones: the answer is awaited */
         struct unknown_socket *unknown;
@@ -211,6 +212,7 @@ int manager_ask_later(struct pw_manager *m, const struct pw_change *opened);
 
 /* manager-events.c */
 int manager_events_init(struct pw_manager *m);
+void manager_list_by_engine(struct pw_manager *m); /* attribution does */
 int manager_events_start(struct pw_manager *m); /* from now on */
 void manager_events_done(struct pw_manager *m);
 int manager_hear(struct pw_manager *m); /* what has been told so far */

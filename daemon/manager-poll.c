@@ -8,6 +8,7 @@
 #include "daemon/manager-internal.h"
 
 #define SELDOM_USEC (30 * PW_USEC_PER_SEC)
+#define OTHERS_LAST_USEC (10 * PW_USEC_PER_MINUTE)
 #define UNKNOWN_FIRST_USEC (1 * PW_USEC_PER_SEC)
 #define FIRST_LOOKS_MAX 3
 #define MANY_CHANGES 4096
@@ -121,7 +122,8 @@ int manager_attach(struct pw_manager *m, const struct pw_change *change, struct 
                 return r;
         if (listener->past && listener->record->cookie == change->socket.cookie)
                 listener->proven = true;
-        pw_tracker_tag(m->tracker, &change->socket, listener);
+        if (pw_tracker_knows(m->tracker, &change->socket, change->since_usec))
+                pw_tracker_tag(m->tracker, &change->socket, listener);
         return 0;
 }
 
@@ -234,7 +236,9 @@ static size_t take_due(struct pw_manager *m, uint64_t now_usec, struct unknown_s
         size_t kept = 0, n = 0;
 
         for (size_t i = 0; i < m->n_unknown; i++) {
-                if (!pw_tracker_knows(m->tracker, &m->unknown[i].opened.socket))
+                const struct pw_change *opened = &m->unknown[i].opened;
+
+                if (!pw_tracker_knows(m->tracker, &opened->socket, opened->since_usec))
                         continue;
                 if (m->unknown[i].due_usec <= now_usec)
                         due[n++] = m->unknown[i];
@@ -498,6 +502,25 @@ static int look_also(struct pw_manager *m, enum look_kind kind, uint64_t now_use
         return PW_MIN(r, 0);
 }
 
+/* Reading other namespaces as text is dear where there are many: then seldom enough for CPUBudget=.
+ */
+static uint64_t others_interval(const struct pw_manager *m, uint64_t cost_nsec)
+{
+        uint64_t ppm = PW_MAX(m->config.cpu_budget_ppm, (uint64_t)1);
+
+        return PW_MAX(SELDOM_USEC, PW_MIN(cost_nsec * 1000 / ppm, OTHERS_LAST_USEC));
+}
+
+static int look_at_others(struct pw_manager *m, uint64_t now_usec, bool *changed)
+{
+        uint64_t cpu_nsec = pw_now_cpu_nsec();
+        int r = look_also(m, LOOK_OTHERS, now_usec, changed);
+
+        m->others_interval_usec = others_interval(m, pw_now_cpu_nsec() - cpu_nsec);
+        m->others_due_usec = now_usec + m->others_interval_usec;
+        return r;
+}
+
 int manager_poll(struct pw_manager *m)
 {
         uint64_t now_usec = pw_now_boottime();
@@ -508,9 +531,9 @@ int manager_poll(struct pw_manager *m)
         if (r == 0 && now_usec >= m->seldom_due_usec) {
                 m->seldom_due_usec = now_usec + SELDOM_USEC;
                 r = look_also(m, LOOK_UDPLITE, now_usec, &changed);
-                if (r == 0)
-                        r = look_also(m, LOOK_OTHERS, now_usec, &changed);
         }
+        if (r == 0 && now_usec >= m->others_due_usec)
+                r = look_at_others(m, now_usec, &changed);
         if (r == 0)
                 r = look_also(m, LOOK_MAIN, now_usec, &changed);
         if (r < 0)

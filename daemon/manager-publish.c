@@ -87,11 +87,18 @@ static int tell_alert(struct pw_manager *m, struct pw_record *record, unsigned r
 /* `how` NULL: it was closed. */
 static int say_resolved(struct pw_manager *m, const struct pw_record *record, const char *how)
 {
+        char closed[PW_SPAN_MAX + 32], span[PW_SPAN_MAX];
+
         /* One that a sum stood for is over without a word of its own, and a service that is
          * restarted again and again says it once. */
         if (record->delivered_usec == record->raised_usec || (!how && record->alert_count > 1))
                 return 0;
-        return manager_tell(m, pw_entry_resolved(record, how ? how : "it was closed"));
+        strcpy(closed, "it was closed");
+        if (record->closed_usec > record->opened_usec)
+                snprintf(closed, sizeof closed, "it was closed after %s",
+                         pw_format_span(span, sizeof span,
+                                        record->closed_usec - record->opened_usec));
+        return manager_tell(m, pw_entry_resolved(record, how ? how : closed));
 }
 
 /* While the store has never been read, its numbers are not known: then they go on from the time of

@@ -128,6 +128,8 @@ static int new_stages(struct pw_manager *m)
         }
         r = pw_attribution_new(roots, &m->attribution);
         if (r == 0)
+                manager_list_by_engine(m);
+        if (r == 0)
                 r = pw_tracker_new(m->ephemeral, m->config.ephemeral_dwell_usec, &m->tracker);
         if (r == 0)
                 r = pw_listeners_new(&m->listeners);

@@ -108,7 +108,12 @@ static int list_by_proc(struct pw_manager *m, struct pw_snapshot *snapshot)
 {
         int r = pw_namespaces_discover(m->namespaces, &m->namespaces_hidden);
 
-        return r < 0 ? r : pw_namespaces_dump(m->namespaces, snapshot);
+        if (r == 0)
+                r = pw_namespaces_dump(m->namespaces, snapshot);
+        /* The tables say less of a socket than the event that told of it. */
+        for (size_t i = 0; r == 0 && i < snapshot->n_sockets; i++)
+                pw_tracker_recall(m->tracker, &snapshot->sockets[i]);
+        return r;
 }
 
 int manager_spaces_dump(struct pw_manager *m, struct pw_snapshot *snapshot)

@@ -40,13 +40,15 @@ static void count_listeners(struct pw_manager *m)
 
 void manager_notify(struct pw_manager *m)
 {
+        const char *refused = m->status.rules > 0 ? "; rules refused at reload"
+                                                  : "; rules refused, none is in force";
         char span[PW_SPAN_MAX];
 
         sd_notifyf(false, "READY=1\nSTATUS=%llu open, %llu unexpected; %s, polling every %s%s%s",
                    (unsigned long long)m->status.listeners,
                    (unsigned long long)m->status.unexpected, m->status.engine,
                    pw_format_span(span, sizeof span, m->interval_usec),
-                   m->rules_error[0] ? "; rules refused at reload" : "",
+                   m->rules_error[0] ? refused : "",
                    strcmp(m->store_state, "ok") == 0 ? "" : "; history cannot be written");
 }
 
@@ -143,6 +145,10 @@ static void find_unseen_namespaces(struct pw_manager *m, struct pw_status *statu
         if (!by_engine && m->namespaces_hidden)
                 add_blind_spot(status, "some processes may not be asked for their network namespace",
                                "start with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
+        if (!by_engine && m->others_interval_usec > PW_USEC_PER_MINUTE)
+                add_blind_spot(status,
+                               "other network namespaces are many, and looked at only every few minutes",
+                               "Events=yes, or a larger CPUBudget=");
         if (pw_namespaces_left_out(m->namespaces))
                 add_blind_spot(status, "there are more network namespaces than can be looked at",
                                "not in this version; look with: nsenter -t PID -n portwatchctl scan");

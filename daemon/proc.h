@@ -27,6 +27,7 @@ struct pw_proc {
         int root_fd;            /* "/" of the host */
         uint64_t reads;         /* files and directories opened, links read */
         uint64_t deadline_usec; /* by the boot clock: then no more tables are read; 0: none */
+        struct pw_descriptors descriptors_list; /* .list NULL: there is none */
         struct pw_numbers pids, descriptors;
 };
 

@@ -389,6 +389,8 @@ int pw_tracker_open(struct pw_tracker *tracker, const struct pw_socket *socket, 
         if (socket->cookie == 0)
                 return 0;
         if (known) {
+                if (!was_told)
+                        known->since_usec = now_usec;
                 known->told = true;
                 return !was_told;
         }
@@ -477,9 +479,23 @@ void pw_tracker_tag(struct pw_tracker *tracker, const struct pw_socket *socket, 
                 tracked->tag = tag;
 }
 
-bool pw_tracker_knows(const struct pw_tracker *tracker, const struct pw_socket *socket)
+bool pw_tracker_knows(const struct pw_tracker *tracker, const struct pw_socket *socket,
+                      uint64_t since_usec)
 {
-        return find(tracker, socket) != NULL;
+        const struct tracked *tracked = find(tracker, socket);
+
+        return tracked && tracked->since_usec == since_usec;
+}
+
+void pw_tracker_recall(const struct pw_tracker *tracker, struct pw_socket *socket)
+{
+        const struct tracked *known = find_cookie(tracker->sockets, tracker->n, socket->cookie);
+
+        if (!known)
+                known = find_cookie(tracker->arrived, tracker->n_arrived, socket->cookie);
+        if (known && known->socket.endpoint.protocol == socket->endpoint.protocol &&
+            known->socket.endpoint.port == socket->endpoint.port)
+                *socket = known->socket;
 }
 
 void *pw_tracker_tagged(const struct pw_tracker *tracker, const struct pw_socket *socket)

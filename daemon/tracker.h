@@ -68,8 +68,15 @@ int pw_tracker_tick(struct pw_tracker *tracker, uint64_t now_usec, struct pw_cha
  * closing. Nothing where no such socket is known. */
 void pw_tracker_tag(struct pw_tracker *tracker, const struct pw_socket *socket, void *tag);
 
-/* Whether the socket is known. */
-bool pw_tracker_knows(const struct pw_tracker *tracker, const struct pw_socket *socket);
+/* Whether the socket is known, by this very opening (`since_usec` as it was told, or as
+ * pw_tracker_open() was given it): one that stops listening may listen again, with the same cookie.
+ */
+bool pw_tracker_knows(const struct pw_tracker *tracker, const struct pw_socket *socket,
+                      uint64_t since_usec);
+
+/* Where a socket with this cookie, protocol and port is known, makes *socket that one: another source
+ * may say less of it. */
+void pw_tracker_recall(const struct pw_tracker *tracker, struct pw_socket *socket);
 
 /* The attached value; NULL where no such socket is known, or it was never told. */
 void *pw_tracker_tagged(const struct pw_tracker *tracker, const struct pw_socket *socket);

@@ -146,7 +146,7 @@ reload_daemon() {
 }
 
 reloads() {
-        grep -Ec 'Rules were read again|old rules stay in force' "$LOG"
+        grep -Ec 'Rules were read again|old rules stay in force|No rule is in force' "$LOG"
 }
 
 reloaded_since() { # RELOADS
@@ -282,6 +282,8 @@ fresh() {
         # Started as root, the daemon becomes this user where it exists.
         if getent passwd portwatch >/dev/null; then
                 chown -R portwatch: "$STATE" "$RUN"
+        else # it drops the privilege to write where others may
+                chown -R root: "$STATE" "$RUN"
         fi
         printf '%s\n' '[Watch]' PollIntervalSec=50ms CPUBudget=100% Events="${PW_EVENTS:-no}" "$@" >"$CONF"
         rule 00-test.rules "allow tcp $SYNC_PORT comment=\"the test's own\""

@@ -32,15 +32,41 @@ static void print_polls(const struct pw_ctl *ctl, const struct pw_status *status
         const char *micro = ctl->ascii ? "us" : "µs";
         char interval[PW_SPAN_MAX], ago[PW_SPAN_MAX + 8];
 
-        printf("Engine    %s, every %s\n", status->engine,
-               pw_format_span(interval, sizeof interval, status->interval_usec));
-        printf("Last look %s; %llu looks, %llu of them unchanged, %llu incomplete\n",
+        printf("Engine    %s; all sockets are looked at %s%s\n", status->engine,
+               status->interval_usec > 0 ? "every " : "without a pause",
+               status->interval_usec > 0
+                   ? pw_format_span(interval, sizeof interval, status->interval_usec)
+                   : "");
+        if (status->events_missed > 0)
+                printf("Missed    %llu event%s; all sockets were looked at instead\n",
+                       (unsigned long long)status->events_missed, pw_plural(status->events_missed));
+        printf("Last look %s; %llu look%s, %llu of them unchanged, %llu incomplete\n",
                format_ago(ago, sizeof ago, status->last_poll_usec, ctl->now_usec),
-               (unsigned long long)status->polls, (unsigned long long)status->unchanged_polls,
+               (unsigned long long)status->polls, pw_plural(status->polls),
+               (unsigned long long)status->unchanged_polls,
                (unsigned long long)status->incomplete_polls);
-        printf("Cost      %.0f %s CPU a look, %.1f %s an unchanged one\n",
-               per(status->poll_cpu_usec, status->polls), micro,
-               per(status->unchanged_cpu_nsec, status->unchanged_polls) / 1000.0, micro);
+        printf("Cost      %.0f %s CPU a look", per(status->poll_cpu_usec, status->polls), micro);
+        if (status->unchanged_polls > 0)
+                printf(", %.1f %s an unchanged one",
+                       per(status->unchanged_cpu_nsec, status->unchanged_polls) / 1000.0, micro);
+        putchar('\n');
+}
+
+static void print_rules(const struct pw_status *status)
+{
+        char text[sizeof status->rules_error + 64];
+
+        if (!status->rules_error[0]) {
+                printf("Rules     %llu\n", (unsigned long long)status->rules);
+                return;
+        }
+        if (status->rules > 0)
+                snprintf(text, sizeof text, "%llu in force, new ones refused: %s",
+                         (unsigned long long)status->rules, status->rules_error);
+        else
+                snprintf(text, sizeof text, "none in force, refused: %s", status->rules_error);
+        pw_print_wrapped("Rules", 10, text);
+        pw_print_wrapped("", 10, "see portwatchctl check");
 }
 
 static void print_store(const struct pw_status *status)
@@ -50,18 +76,21 @@ static void print_store(const struct pw_status *status)
         printf("History   %s; %s, %s\n", status->store_state, status->store_path,
                pw_format_size(bytes, sizeof bytes, status->store_bytes));
         if (status->writes_waiting > 0 || status->journal_waiting > 0)
-                printf("Waiting   %llu writes to the history, %llu entries to the journal\n",
+                printf("Waiting   %llu write%s to the history, %llu message%s for the journal\n",
                        (unsigned long long)status->writes_waiting,
-                       (unsigned long long)status->journal_waiting);
+                       pw_plural(status->writes_waiting),
+                       (unsigned long long)status->journal_waiting,
+                       pw_plural(status->journal_waiting));
 }
 
 static void print_losses(const struct pw_status *status)
 {
         if (status->events_lost + status->alerts_suppressed + status->rows_folded > 0)
-                printf("Limits    %llu events lost, %llu alerts summed up, %llu rows folded\n",
-                       (unsigned long long)status->events_lost,
+                printf("Limits    %llu event%s lost, %llu alert%s summed up, %llu row%s folded\n",
+                       (unsigned long long)status->events_lost, pw_plural(status->events_lost),
                        (unsigned long long)status->alerts_suppressed,
-                       (unsigned long long)status->rows_folded);
+                       pw_plural(status->alerts_suppressed),
+                       (unsigned long long)status->rows_folded, pw_plural(status->rows_folded));
         for (size_t i = 0; i < status->n_blind_spots; i++) {
                 const struct pw_blind_spot *spot = &status->blind_spots[i];
 
@@ -98,12 +127,7 @@ static void print_text(const struct pw_ctl *ctl, const struct pw_status *status,
                (unsigned long long)status->unexpected, (unsigned long long)status->alerts_open,
                pw_plural(status->alerts_open));
         print_polls(ctl, status);
-        if (status->rules_error[0])
-                printf("Rules     %llu in force, new ones refused: %s\n          see portwatchctl "
-                       "check\n",
-                       (unsigned long long)status->rules, status->rules_error);
-        else
-                printf("Rules     %llu\n", (unsigned long long)status->rules);
+        print_rules(status);
         print_store(status);
         print_losses(status);
 }
@@ -153,6 +177,7 @@ static int print_json(const struct pw_ctl *ctl, const struct pw_status *status, 
             {"incomplete_polls", status->incomplete_polls},
             {"poll_cpu_usec", status->poll_cpu_usec},
             {"poll_wall_usec", status->poll_wall_usec},
+            {"others_cpu_nsec", status->others_cpu_nsec},
             {"unchanged_cpu_nsec", status->unchanged_cpu_nsec},
             {"proc_reads", status->proc_reads},
             {"db_writes", status->db_writes},

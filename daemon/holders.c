@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #define RINGS_MAX 64           /* looked into in one search */
-#define GLANCE 4096            /* descriptors read at first sight; few programs have more */
+#define GLANCE 1024            /* descriptors read at first sight; few programs have more */
+#define GLANCE_HURRY 4096      /* where there is time: shared out among the threads */
 #define DESCRIPTORS_MAX 200000 /* of one process */
 
 static int compare_inodes(const void *a, const void *b)
@@ -43,7 +44,8 @@ int pw_holders_begin(struct pw_holders *holders, struct pw_proc *proc,
         for (size_t i = 0; i < n; i++)
                 if (inodes[i] != 0 && (kept == 0 || inodes[kept - 1] != inodes[i]))
                         inodes[kept++] = inodes[i];
-        *holders = (struct pw_holders){.proc = proc, .n_inodes = kept, .n_missing = kept};
+        *holders = (struct pw_holders){
+            .proc = proc, .n_inodes = kept, .n_missing = kept, .glance = GLANCE};
         holders->held = calloc(kept + 1, sizeof *holders->held);
         if (!holders->held)
                 return -ENOMEM;
@@ -243,7 +245,7 @@ int pw_holders_visit(struct pw_holders *holders, pid_t pid)
 int pw_holders_glance(struct pw_holders *holders, pid_t pid)
 {
         struct visit visit = {.holders = holders, .pid = pid};
-        int r = visit_range(&visit, (struct pw_stretch){0, GLANCE});
+        int r = visit_range(&visit, (struct pw_stretch){0, holders->glance});
 
         if (r <= 0)
                 return visit_result(holders, pid, r);
@@ -273,7 +275,7 @@ static int visit_rest(struct pw_holders *holders, pid_t pid)
         int r;
 
         visit_again(&visit);
-        r = visit_range(&visit, (struct pw_stretch){GLANCE, DESCRIPTORS_MAX});
+        r = visit_range(&visit, (struct pw_stretch){holders->glance, DESCRIPTORS_MAX});
         return visit_result(holders, pid, r > 0 ? -EOVERFLOW : r);
 }
 
@@ -380,6 +382,7 @@ static struct helper *helper_start(const struct pw_holders *holders, struct pids
             .inodes = holders->inodes,
             .n_inodes = holders->n_inodes,
             .n_missing = holders->n_inodes,
+            .glance = holders->glance,
             .held = calloc(holders->n_inodes, sizeof *helper->part.held),
         };
         if (helper->part.held && pthread_create(&helper->thread, NULL, helper_run, helper) == 0)
@@ -480,6 +483,7 @@ int pw_holders_visit_all(struct pw_holders *holders, bool hurry)
         if (r <= 0)
                 return r;
         pw_holders_settle(holders); /* what it told is complete */
+        holders->glance = hurry ? GLANCE_HURRY : GLANCE;
         holders->n_large = holders->n_rings = 0; /* they will be met again */
         holders->rings_left_out = false;
         r = list_pids(holders, &pids);

@@ -35,6 +35,7 @@ struct pw_holders {
         uint32_t *inodes; /* sorted, each once; `held` is parallel to it */
         struct pw_held *held;
         size_t n_inodes, n_missing; /* missing: without a holder so far */
+        unsigned glance;            /* descriptors of a process that are read at first sight */
 
         struct pw_holder *items;
         size_t n_items, items_capacity;

@@ -230,16 +230,27 @@ static int move_socket(struct pw_manager *m, const struct pw_socket *socket, str
         return manager_reassign(m, from, to);
 }
 
+/* Takes those that are gone off the list. */
+static void drop_gone(struct pw_manager *m)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < m->n_unknown; i++) {
+                const struct pw_change *opened = &m->unknown[i].opened;
+
+                if (pw_tracker_knows(m->tracker, &opened->socket, opened->since_usec))
+                        m->unknown[kept++] = m->unknown[i];
+        }
+        m->n_unknown = kept;
+}
+
 /* Takes the due ones off the list (those that are gone, too), into `due`. */
 static size_t take_due(struct pw_manager *m, uint64_t now_usec, struct unknown_socket *due)
 {
         size_t kept = 0, n = 0;
 
+        drop_gone(m);
         for (size_t i = 0; i < m->n_unknown; i++) {
-                const struct pw_change *opened = &m->unknown[i].opened;
-
-                if (!pw_tracker_knows(m->tracker, &opened->socket, opened->since_usec))
-                        continue;
                 if (m->unknown[i].due_usec <= now_usec)
                         due[n++] = m->unknown[i];
                 else
@@ -249,6 +260,20 @@ static size_t take_due(struct pw_manager *m, uint64_t now_usec, struct unknown_s
         for (size_t i = 0; i < kept; i++)
                 manager_schedule(m, CHORE_UNKNOWN, m->unknown[i].due_usec);
         return n;
+}
+
+bool manager_forget_unbelieved(struct pw_manager *m, const struct pw_socket *socket)
+{
+        for (size_t i = m->n_unknown; i-- > 0;) {
+                const struct unknown_socket *unknown = &m->unknown[i];
+
+                if (unknown->attached || unknown->opened.socket.cookie != socket->cookie ||
+                    pw_endpoint_compare(&unknown->opened.socket.endpoint, &socket->endpoint) != 0)
+                        continue;
+                m->unknown[i] = m->unknown[--m->n_unknown];
+                return true;
+        }
+        return false;
 }
 
 /* Other namespaces cannot be asked about one socket. */
@@ -297,11 +322,14 @@ int manager_ask_again(struct pw_manager *m, uint64_t now_usec)
         size_t n;
         int r;
 
-        if (m->credit_nsec < 0 &&
-            m->config.poll_interval_usec > 0) { /* CPUBudget= is for this, too */
+        /* CPUBudget= is for this, too; but nobody hides by overdrawing it. */
+        if (m->credit_nsec < 0 && m->config.poll_interval_usec > 0 &&
+            now_usec - m->asked_usec < SELDOM_USEC) {
+                drop_gone(m);
                 manager_schedule(m, CHORE_UNKNOWN, now_usec + PW_USEC_PER_SEC);
                 return 0;
         }
+        m->asked_usec = now_usec;
         due = calloc(PW_MAX(m->n_unknown, (size_t)1), sizeof *due);
         if (!due)
                 return -ENOMEM;
@@ -415,7 +443,7 @@ static int merge(struct pw_manager *m, struct look *look, uint64_t now_usec)
          * new ones. */
         for (size_t i = 0; r == 0 && i < absent.n; i++)
                 if (absent.items[i].tag) /* else never believed to be there */
-                        pw_listener_detach(m->listeners, absent.items[i].tag, 0);
+                        r = manager_tell_closed(m, absent.items[i].tag, 0);
         if (r == 0)
                 r = attribute(m, &opened, !look->first_done, now_usec);
         m->trim |= opened.n + absent.n > MANY_CHANGES;
@@ -516,7 +544,8 @@ static int look_at_others(struct pw_manager *m, uint64_t now_usec, bool *changed
         uint64_t cpu_nsec = pw_now_cpu_nsec();
         int r = look_also(m, LOOK_OTHERS, now_usec, changed);
 
-        m->others_interval_usec = others_interval(m, pw_now_cpu_nsec() - cpu_nsec);
+        m->status.others_cpu_nsec = pw_now_cpu_nsec() - cpu_nsec;
+        m->others_interval_usec = others_interval(m, m->status.others_cpu_nsec);
         m->others_due_usec = now_usec + m->others_interval_usec;
         return r;
 }

@@ -43,6 +43,7 @@ static const struct field fields[] = {
     {NULL, "incomplete_polls", NUMBER, AT(incomplete_polls)},
     {NULL, "poll_cpu_usec", NUMBER, AT(poll_cpu_usec)},
     {NULL, "poll_wall_usec", NUMBER, AT(poll_wall_usec)},
+    {NULL, "others_cpu_nsec", NUMBER, AT(others_cpu_nsec)},
     {NULL, "unchanged_cpu_nsec", NUMBER, AT(unchanged_cpu_nsec)},
     {NULL, "proc_reads", NUMBER, AT(proc_reads)},
     {NULL, "db_writes", NUMBER, AT(db_writes)},

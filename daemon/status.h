@@ -26,6 +26,7 @@ struct pw_status {
         uint64_t interval_usec;  /* now in force */
         uint64_t polls, unchanged_polls, incomplete_polls;
         uint64_t poll_cpu_usec, poll_wall_usec; /* sums over all polls */
+        uint64_t others_cpu_nsec; /* of the last look at other network namespaces */
         uint64_t unchanged_cpu_nsec;            /* sum over unchanged polls: cost of an idle poll */
         uint64_t proc_reads, db_writes;
         uint64_t rss_bytes;
@@ -33,7 +34,7 @@ struct pw_status {
         uint64_t events_missed; /* of the event engine: made up for by a look */
         uint64_t events_lost, alerts_suppressed, rows_folded;
         uint64_t rules;        /* in force */
-        char rules_error[512]; /* first refusal of a failed reload, "" when none */
+        char rules_error[512]; /* first refusal of the rules that were last read, "" when none */
         char store_path[4096];
         uint64_t store_bytes, store_wal_bytes;
         char store_state[512]; /* "ok", or what is wrong */

@@ -156,7 +156,7 @@ for name in s1 s2 s3; do release $name; done
 
 step "no owner: a descriptor in flight (events tell who opened it)"
 hold flight tcp:127.0.0.1:8400,inflight
-if [ "${PW_EVENTS:-no}" = no ]; then
+if [ "$(status .engine)" != events ]; then
         expect_alert 8400 no-owner show
 else
         expect_alert 8400 unexpected allow

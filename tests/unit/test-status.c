@@ -63,6 +63,7 @@ static void fill(struct pw_status *status)
             &status->incomplete_polls,
             &status->poll_cpu_usec,
             &status->poll_wall_usec,
+            &status->others_cpu_nsec,
             &status->unchanged_cpu_nsec,
             &status->proc_reads,
             &status->db_writes,

@@ -375,6 +375,7 @@ int pw_ctl_baseline(struct pw_ctl *ctl)
                 pw_ctl_note(ctl, "%zu left out: owner unknown or not to be trusted%s", left_out,
                             live.hidden && geteuid() != 0 ? "; sudo sees more" : "");
         if (unsure > 0)
-                pw_ctl_note(ctl, "%zu UDP ports left out: in the range that clients get", unsure);
+                pw_ctl_note(ctl, "%zu UDP port%s left out: in the range that clients get", unsure,
+                            pw_plural(unsure));
         return 0;
 }

@@ -247,11 +247,6 @@ static void print_url(const struct facts *facts)
                      facts->url_sure ? "" : "   (if a web server has it)");
 }
 
-static const char *verdict_text(enum pw_verdict verdict)
-{
-        return verdict == PW_UNJUDGED ? "not judged" : pw_verdict_name(verdict);
-}
-
 static void print_now(const struct facts *facts)
 {
         for (size_t i = 0; i < facts->live.records.n; i++) {
@@ -265,7 +260,7 @@ static void print_now(const struct facts *facts)
                 line(i == 0 ? "Now" : "", "%s %s  %s (%s)%s%s", pw_protocol_name(record->protocol),
                      endpoint, process ? process : "owner not visible",
                      owner->user ? owner->user : "-", facts->policy ? "  " : "",
-                     facts->policy ? verdict_text(record->verdict) : "");
+                     facts->policy ? pw_verdict_text(record->verdict) : "");
                 if (facts->policy && record->rule)
                         line("", "    by the rule at %s", record->rule);
         }

@@ -406,6 +406,10 @@ char *pw_format_age(char *buffer, size_t size, uint64_t usec)
 {
         uint64_t unit = usec < PW_USEC_PER_SEC ? PW_USEC_PER_MSEC : PW_USEC_PER_SEC;
 
+        if (usec > 0 && usec < PW_USEC_PER_MSEC) {
+                snprintf(buffer, size, "<1ms");
+                return buffer;
+        }
         return pw_format_span(buffer, size, usec / unit * unit);
 }
 

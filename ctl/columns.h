@@ -79,5 +79,6 @@ const char *pw_value_text(struct pw_value *value, const struct pw_record *record
 bool pw_column_says_something(const struct pw_column *column, const struct pw_record *record,
                               const struct pw_value *value);
 
-/* A span as people want it: whole seconds, below one second whole milliseconds. */
+/* A span as people want it: whole seconds, below one second whole milliseconds, and
+ * "<1ms" for what is shorter. */
 char *pw_format_age(char *buffer, size_t size, uint64_t usec);

@@ -45,16 +45,16 @@ static void print_options(unsigned sets)
 
 static void help_filters(void)
 {
-        puts("\nFilters: 80  :80  tcp/80  80-90  http  tcp  udp, and KEY=VALUE with");
-        printf(" ");
+        printf("\nFilters: 80  :80  tcp/80  80-90  http  ephemeral  tcp  udp, and KEY=VALUE with");
         for (size_t i = 0; pw_filter_keys[i]; i++)
-                printf(" %s=", pw_filter_keys[i]);
+                printf("%s%s=", i % 7 ? " " : "\n  ", pw_filter_keys[i]);
         puts("\nThe same key twice means or, different keys mean and; globs work: user=web*");
 }
 
 static void help_verb(const struct pw_verb *verb)
 {
-        printf("portwatchctl %s %s\n\n%s.\n\nExamples:\n", verb->name, verb->words, verb->summary);
+        printf("portwatchctl %s%s%s\n\n%s.\n\nExamples:\n", verb->name, verb->words[0] ? " " : "",
+               verb->words, verb->summary);
         for (const char *line = verb->examples; *line; line = strchr(line, '\n') + 1)
                 printf("  %.*s\n", (int)strcspn(line, "\n"), line);
         if (strcmp(verb->words, "[FILTER...]") == 0)

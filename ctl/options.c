@@ -43,9 +43,9 @@ const struct pw_verb pw_verbs[] = {
      "Alert at error level when a port is open", "portwatchctl deny tcp 23     no telnet here\n"},
     {"require", pw_ctl_add_rule, PW_OPTION_FOR, 1, SIZE_MAX, "RULE...|@ALERT",
      "Expect a port, and alert when it is not open",
-     "portwatchctl require tcp 5432 user=postgres grace=30s   the database must be up\n"},
+     "portwatchctl require tcp 5432 user=postgres grace=30s   must be up\n"},
     {"baseline", pw_ctl_baseline, 0, 0, 0, "", "Print rules for what is open now",
-     "portwatchctl baseline > mine.rules   to edit, check, and put into /etc/portwatch/rules.d\n"},
+     "portwatchctl baseline > mine.rules   to edit, check, and put with the rules\n"},
     {"rules", pw_ctl_rules, 0, 0, 0, "", "The rules in effective order, and what each matches",
      "portwatchctl rules\n"},
     {"check", pw_ctl_check, 0, 0, SIZE_MAX, "[FILE]|PORT [KEY=VALUE...]",
@@ -54,9 +54,9 @@ const struct pw_verb pw_verbs[] = {
      "portwatchctl check new.rules               a file before it is put in place\n"
      "portwatchctl check tcp/8080 user=dev       what would be said of this\n"},
     {"verify", pw_ctl_verify, PW_OPTION_COLUMNS, 0, SIZE_MAX, "[FILTER...]",
-     "For scripts: 0 nothing unexpected is open, 1 a list, 5 cannot judge",
+     "For scripts: 0 nothing unexpected open, 1 a list, 5 cannot judge",
      "portwatchctl verify   the list, and exit status 1 if there is one\n"
-     "report=$(portwatchctl verify 2>&1) || echo \"$report\" | mail -s ports root   from cron\n"},
+     "report=$(portwatchctl verify 2>&1) || echo \"$report\" | mail root   from cron\n"},
     {"status", pw_ctl_status, 0, 0, 0, "", "Is the daemon alive, what it costs, what it cannot see",
      "portwatchctl status --json=pretty\n"},
 };

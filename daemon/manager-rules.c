@@ -36,11 +36,14 @@ static int add_unwritten_baseline(struct pw_manager *m, struct pw_policy *policy
 
 static void say_refused(struct pw_manager *m, const struct pw_refusals *refusals)
 {
+        const char *in_force = m->policy && pw_policy_count(m->policy) > 0
+                                   ? ". The old rules stay in force."
+                                   : ". No rule is in force until that is mended.";
         size_t told = PW_MIN(refusals->n, (size_t)10);
 
         for (size_t i = 0; i < told; i++)
                 manager_log(m, PW_MESSAGE_RULES_REFUSED, LOG_ERR, "%s%s", refusals->items[i],
-                            i == 0 ? ". The old rules stay in force." : "");
+                            i == 0 ? in_force : "");
         if (refusals->total > told)
                 manager_log(m, PW_MESSAGE_RULES_REFUSED, LOG_ERR,
                             "%zu more lines were refused. All of them: portwatchctl check",

@@ -27,7 +27,7 @@
           "What was open at the first start was written down as expected")                         \
         X(RULES_LOADED, "5101272bd87e4d85a47dbc7665645de9", "The rules were read again")           \
         X(RULES_REFUSED, "ae495e5767264a80988b564af611a880",                                       \
-          "A rule could not be read; the old rules stay in force")                                 \
+          "A rule could not be read; no change to the rules takes effect")                         \
         X(SETTINGS_REFUSED, "bcfba1d32b6845c8bf7c953228878c94", "A setting could not be read")     \
         X(STORE_FAILED, "8a347a99deee498e84e767dedfadeced", "The history cannot be written")       \
         X(STORE_RECOVERED, "49c3a9ee4c3846299b216b59619cef97", "The history can be written again") \

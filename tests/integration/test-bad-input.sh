@@ -146,6 +146,16 @@ assert_exit 4 setpriv --reuid=65534 --regid=65534 --clear-groups \
 assert_says "$T/err" '20-bad\.rules' "what may not be read"
 rm "$BAD"
 stop_daemon
+
+step "bad rules at a start: there are none to stay"
+rule 20-bad.rules 'allow tcp 65536'
+start_daemon
+wait_for 5 "the log says that there are no rules" logged '20-bad\.rules:1:11: .*\. No rule is in force'
+assert_exit 0 ctl status
+assert_says "$T/out" '^Rules +none in force, refused: ' "status"
+rm "$BAD"
+wait_for 10 "no error is left" status_says .rules_error '^$'
+stop_daemon
 release good
 
 # ---- settings ----

@@ -438,6 +438,20 @@ kill_daemon
 release client
 assert_exit 1 ctl status
 assert_says "$T/out" '^Start it ' "what to do about a dead daemon"
+! grep -q '^Missed' "$T/out" || fail "status tells of events missed, and there are none"
+
+# told REGEX JQ-FILTER: what status says of a status.json that is changed so.
+told() {
+        jq "$2" "$T/old.json" >"$RUN/status.json"
+        assert_exit 1 ctl status
+        assert_says "$T/out" "$1" "status, where $2"
+}
+told '^Engine +no events; all sockets are looked at every 1s$' '.engine = "no events" | .interval_usec = 1000000'
+told '^Engine +TCP events; all sockets are looked at without a pause$' '.engine = "TCP events" | .interval_usec = 0'
+told '^Missed +1 event; ' '.events_missed = 1'
+told '^Missed +4711 events; ' '.events_missed = 4711'
+told '^Last look .* ago; 1 look, 0 of them unchanged, ' '.polls = 1 | .unchanged_polls = 0'
+told '^Rules +none in force, refused: ' '.rules = 0'
 rm -f "$STATE"/history.db-*
 head -c 8192 /dev/urandom >"$STATE/history.db"
 assert_exit 1 ctl list

@@ -65,6 +65,9 @@ must_refuse 1 'not installed below /usr/local: there is no ' --uninstall
 must_refuse 2 '--purge goes with --uninstall' --purge
 must_refuse 2 'unknown option --frobnicate' --frobnicate
 must_refuse 1 'expected an absolute path' --prefix=here
+PKG_CONFIG_LIBDIR=$T must_refuse 1 'missing for the build: libmnl .* libbpf-1\.0'
+assert_says "$T/install.err" '--no-events does without' "what to do without BPF's tools"
+PKG_CONFIG_LIBDIR=$T must_refuse 1 'missing for the build: libmnl .* libmd$' --no-events
 code=0
 setpriv --reuid=65534 --regid=65534 --clear-groups "$install" >"$T/out" 2>"$T/err" || code=$?
 assert_eq "$code" 1 "exit code without root"

@@ -69,6 +69,7 @@ section "$CTL" VERBS | terms >"$T/page"
 assert_same "verbs" "$T/page" "$T/verbs"
 portwatchctl --help | long_options >"$T/options"
 while read -r verb; do
+        portwatchctl "$verb" --help | awk 'length > 80' | grep . && fail "the help of $verb is too wide"
         portwatchctl "$verb" --help | sed -n '/^Options:/,$p' | long_options
 done <"$T/verbs" >>"$T/options"
 page_options "$CTL" >"$T/page"
@@ -76,7 +77,7 @@ assert_same "options" "$T/page" "$T/options"
 portwatchctl list --help | sed -n '/^Columns/,/^$/s/^  //p' | xargs -n 1 >"$T/columns"
 section "$CTL" COLUMNS | terms >"$T/page"
 assert_same "columns" "$T/page" "$T/columns"
-portwatchctl list --help | grep -A 1 '^Filters' | tail -n 1 | xargs -n 1 >"$T/keys"
+portwatchctl list --help | sed -n '/^Filters/,/^The same/s/^  //p' | xargs -n 1 >"$T/keys"
 section "$CTL" "FILTER WORDS" | sed -n 's/^\.It Cm \([a-z_]*\) Ns = .*/\1=/p' >"$T/page"
 assert_same "filter keys" "$T/page" "$T/keys"
 sed -n 's/.*PW_EXIT_[A-Z_]* = \([0-9]\).*/\1/p' "$PW_SOURCE/ctl/ctl.h" >"$T/codes"
@@ -95,9 +96,11 @@ cut -d ' ' -f 1 "$T/settings" >"$T/names"
 terms <"$SETTINGS" >"$T/page"
 assert_same "settings" "$T/page" "$T/names"
 while read -r name min max preset; do
+        bounds="From $min to $max"
+        [ "$min" != no ] || bounds="Yes or no"
         sed -n "/^\.It Cm $name Ns =/,/^\.\(It\|El\)/p" "$SETTINGS" | tr '\n' ' ' |
-                grep -q "From $min to $max; default $preset\." ||
-                fail "$name=: the page does not say 'From $min to $max; default $preset.'"
+                grep -q "$bounds; default $preset\." ||
+                fail "$name=: the page does not say '$bounds; default $preset.'"
 done <"$T/settings"
 
 step "keys and verdicts of rules"
@@ -111,7 +114,8 @@ section "$RULES_PAGE" VERDICTS | terms >"$T/page"
 assert_same "verdicts of rules" "$T/page" "$T/verdicts"
 
 step "journal fields, message ids, reasons"
-grep -ho '"PORTWATCH_[A-Z_]*"' "$PW_SOURCE"/daemon/*.c | tr -d '"' | grep -v PAGER >"$T/fields"
+grep -ho '"PORTWATCH_[A-Z_]*"' "$PW_SOURCE"/daemon/*.c | tr -d '"' |
+        grep -Ev 'PAGER|REFUSE' >"$T/fields"
 printf '%s\n' MESSAGE_ID PRIORITY SYSLOG_IDENTIFIER >>"$T/fields"
 section "$DAEMON_PAGE" Fields | terms Ev >"$T/page"
 assert_same "journal fields" "$T/page" "$T/fields"
@@ -134,6 +138,24 @@ while read -r name; do
         grep -Eq "^\.It Ev (.* , )?$name( ,|\$)" "$CTL" "$DAEMON_PAGE" ||
                 fail "no page says what the variable $name does"
 done <"$T/variables"
+
+step "blind spots, what would lift them, and why there are no events"
+# Texts of C on standard input, those that are continued joined, without what is filled in.
+texts() {
+        tr '\n' ' ' | sed 's/" *"//g' | grep -oE '"[^"]*"' | sed 's/"//g; s/ (\?%s.*//' |
+                grep '.\{10\}'
+}
+{
+        sed -n '/^static void find_unheard/,/^int /p' "$PW_SOURCE/daemon/manager-status.c" | texts
+        tr '\n' ' ' <"$PW_SOURCE/daemon/bpf/engine-open.c" |
+                grep -oE 'give_up\(([^;"]|"[^"]*")*;' | texts
+        grep 'is not part' "$PW_SOURCE/daemon/bpf/engine-none.c" | texts
+} | sort -u >"$T/texts"
+[ "$(wc -l <"$T/texts")" -ge 20 ] || fail "too few texts were found to prove anything"
+tr '\n' ' ' <"$DAEMON_PAGE" | sed 's/\\ //g' >"$T/page"
+while read -r text; do
+        grep -qF -- "$text" "$T/page" || fail "the page does not say '$text'"
+done <"$T/texts"
 
 # ---- the places that the pages name ----
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The two languages of the README, and its tables. Would catch: a command or an output that was
 # changed, added or moved in one of them only, a section or a row that the other does not have, a
-# field or a reason that the programs know and the tables do not, or the other way round. Comments
-# may be translated.
+# field or a reason that the programs know and the tables do not, or the other way round, a package
+# that tools/install installs and the tables do not name. Comments may be translated.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 : "${PW_SOURCE:?is the source directory}"
@@ -55,15 +55,25 @@ if [ "$(sections "$english")" != "$(sections "$korean")" ]; then
         failed=1
 fi
 
-PARTS=1 REASONS=2 FIELDS=3
+# The packages of tools/install, one line a manager.
+packages() {
+        local manager
+        for manager in apt dnf pacman; do
+                tr '\n' ' ' <"$PW_SOURCE/tools/install" |
+                        grep -oE "packages_$manager(_events)?=\([^)]*" | sed 's/.*(//' | xargs
+        done
+}
+
+PARTS=1 REASONS=2 FIELDS=3 PACKAGES=4
 reasons=$(sed -n '/reason_names\[\] = {/,/^};/p' "$PW_SOURCE/core/names.c" | grep -o '"[a-z-]*"')
 same "reasons" $REASONS 1 "${reasons//\"/}"
-fields=$(grep -oh '"PORTWATCH_[A-Z_]*"' "$PW_SOURCE"/daemon/*.c)
+fields=$(grep -oh '"PORTWATCH_[A-Z_]*"' "$PW_SOURCE"/daemon/*.c | grep -v REFUSE)
 same "the journal's fields" $FIELDS 1 "${fields//\"/}"
 keys=$(sed -n '/^const struct pw_column /,/^};/s/^ *{"\([a-z_]*\)", "[^"]*", \.json = true.*/\1/p' \
         "$PW_SOURCE/ctl/columns.c")
 same "JSON's keys" $FIELDS 2 "$keys"
-for place in "$PARTS 1" "$REASONS 1" "$FIELDS 1" "$FIELDS 2"; do
+same "the packages" $PACKAGES 2 "$(packages)"
+for place in "$PARTS 1" "$REASONS 1" "$FIELDS 1" "$FIELDS 2" "$PACKAGES 2"; do
         # shellcheck disable=SC2086 # table and column
         if ! diff -u --label README.md --label README.ko.md <(column "$english" $place) \
                 <(column "$korean" $place); then

@@ -131,6 +131,24 @@ static void test_values(_unused_ void **state)
         assert_text(record, "verdict", "expected");
 }
 
+/* What an event told of may have lived for microseconds: that is not nothing. */
+static void test_short_lives(_unused_ void **state)
+{
+        static const struct {
+                uint64_t usec;
+                const char *text;
+        } cases[] = {{0, "0"},      {1, "<1ms"},       {999, "<1ms"},   {1000, "1ms"},
+                     {1999, "1ms"}, {999999, "999ms"}, {1000000, "1s"}, {90500000, "1min 30s"}};
+        _cleanup_(pw_record_unrefp) struct pw_record *record =
+            sample_record(&(struct sample){.port = 443});
+
+        record->opened_usec = NOW - PW_USEC_PER_HOUR;
+        for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
+                record->closed_usec = record->opened_usec + cases[i].usec;
+                assert_text(record, "duration_usec", cases[i].text);
+        }
+}
+
 /* Nothing known: a dash and, for the process, whose socket it is; never a made-up value. */
 static void test_unknown(_unused_ void **state)
 {
@@ -217,6 +235,7 @@ int main(void)
             cmocka_unit_test(test_lists_refused),
             cmocka_unit_test(test_too_many),
             cmocka_unit_test(test_values),
+            cmocka_unit_test(test_short_lives),
             cmocka_unit_test(test_unknown),
             cmocka_unit_test(test_extremes),
             cmocka_unit_test(test_unexpected),

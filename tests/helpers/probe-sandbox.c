@@ -2,15 +2,21 @@
 /* Tries what the daemon must not be able to do, and what it must, from inside of whatever sandbox
  * it is started in:
  *
- *      probe-sandbox PID
+ *      probe-sandbox [--drop] PID
  *
  * PID is a process of another user, for the attempts on other processes; /root/probe a file. Prints
  * a line for each attempt: its name, a tab, and "done" or the name of the error. What succeeds is
- * undone. */
+ * undone. With --drop, the first attempt is made with the capabilities that the daemon starts with,
+ * the others with those that it keeps. */
 
-#include <portwatch/base.h>
+#include "daemon/privileges.h"
+#include "tests/helpers/engine.h"
 
 #include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/if.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -272,11 +278,73 @@ static int map_code(void)
         return 0;
 }
 
+/* "return 0": to trace, for nobody may do it without capabilities, whatever the host's settings. */
+static int load_program(void)
+{
+        static const struct bpf_insn instructions[] = {
+            {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+            {.code = BPF_JMP | BPF_EXIT},
+        };
+        union bpf_attr attr = {
+            .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+            .insns = (uint64_t)(uintptr_t)instructions,
+            .insn_cnt = PW_ELEMENTS(instructions),
+            .license = (uint64_t)(uintptr_t) "GPL",
+        };
+        int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof attr);
+
+        if (fd < 0)
+                return -errno;
+        close(fd);
+        return 0;
+}
+
+/* Sets the loopback device up, which it is. */
+static int configure_network(void)
+{
+        struct {
+                struct nlmsghdr header;
+                union {
+                        struct ifinfomsg link;
+                        struct nlmsgerr answer;
+                };
+        } message = {
+            .header = {.nlmsg_len = NLMSG_LENGTH(sizeof message.link),
+                       .nlmsg_type = RTM_NEWLINK,
+                       .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+            .link = {.ifi_index = 1, .ifi_flags = IFF_UP, .ifi_change = IFF_UP},
+        };
+        int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), r = 0;
+
+        if (fd < 0 || send(fd, &message, message.header.nlmsg_len, 0) < 0 ||
+            recv(fd, &message, sizeof message, 0) <
+                (ssize_t)NLMSG_LENGTH(sizeof message.answer.error))
+                r = -errno;
+        else
+                r = message.answer.error;
+        pw_closep(&fd);
+        return r;
+}
+
+/* As the daemon does at its start. */
+static int hear_events(void)
+{
+        _cleanup_(pw_engine_closep) struct pw_engine *engine = open_engine(ALL_PARTS, 0, NULL);
+
+        for (unsigned part = 0; part < PW_ENGINE_PARTS; part++)
+                if (!pw_engine_works(engine, part)) {
+                        fprintf(stderr, "event engine: %s\n", pw_engine_missing(engine, part));
+                        return -EPERM;
+                }
+        return 0;
+}
+
 /* Each in a process of its own: some cannot be undone. */
 static const struct {
         const char *name;
         int (*attempt)(void);
 } attempts[] = {
+    {"open the event engine", hear_events},
     {"write to /etc", write_etc},
     {"write to /etc through /proc/1/root", write_etc_by_init},
     {"write to /usr", write_usr},
@@ -293,6 +361,8 @@ static const struct {
     {"write another process's memory by its file", write_memory_file},
     {"take another process's descriptor", take_descriptor},
     {"load a kernel module", load_module},
+    {"load a program into the kernel", load_program},
+    {"configure the network", configure_network},
     {"become root", become_root},
     {"mount a file system", mount_something},
     {"make a user namespace", make_user_namespace},
@@ -325,11 +395,18 @@ static void try(size_t i)
 
 int main(int argc, char **argv)
 {
-        if (argc != 2 || (target = (pid_t)atoi(argv[1])) <= 0) {
-                fprintf(stderr, "probe-sandbox: expected PID\n");
+        bool drop = argc == 3 && strcmp(argv[1], "--drop") == 0;
+
+        if ((argc != 2 && !drop) || (target = (pid_t)atoi(argv[argc - 1])) <= 0) {
+                fprintf(stderr, "probe-sandbox: expected [--drop] PID\n");
                 return 2;
         }
-        for (size_t i = 0; i < PW_ELEMENTS(attempts); i++)
+        for (size_t i = 0; i < PW_ELEMENTS(attempts); i++) {
                 try(i);
+                if (i == 0 && drop && pw_privileges_drop(false) < 0) {
+                        fprintf(stderr, "probe-sandbox: cannot drop capabilities\n");
+                        return 1;
+                }
+        }
         return 0;
 }

@@ -5,11 +5,12 @@
 #      boot.sh [--share DIR]… [--prepare COMMAND] [--seconds N] -- COMMAND [ARGUMENT…]
 #
 # The system is this machine's root file system under a throw-away layer in memory, in process,
-# mount, network, IPC, UTS and control group namespaces of its own. Services of this machine are not
-# enabled in it; /proc/sys and /sys are read-only, /tmp and /run empty, and the only network device
-# is the loopback. `--share` shows a directory in it, read-only (for those that are not on the root
-# file system). `--prepare` runs a shell command in it before systemd does, like a program that
-# installs into an image.
+# mount, network, IPC and UTS namespaces of its own, and in a control group of its own. (The tree of
+# groups is not hidden: only at its true root the kernel tells of all UDP sockets.) Services of this
+# machine are not enabled in it; /proc/sys and /sys are read-only, /tmp and /run empty, and the only
+# network device is the loopback. `--share` shows a directory in it, read-only (for those that are
+# not on the root file system). `--prepare` runs a shell command in it before systemd does, like a
+# program that installs into an image.
 #
 # COMMAND has the caller's output, no input, and at most N seconds (300). It starts as soon as
 # systemd can be asked, when the boot has perhaps not finished. The exit status is COMMAND's;
@@ -98,17 +99,17 @@ remove_cgroup() {
         [ ! -d "$1" ] || find "$1" -depth -type d -exec rmdir {} + 2>/dev/null
 }
 
-# The control group that becomes the new system's root: a child of this shell's own.
+# The control group that is the new system's root, at the top, where nothing of the caller's limits
+# it. It is called as a slice, which it is to who sees it from outside.
 make_cgroup() {
-        local mounted own left
+        local mounted left pid
         mounted=$(findmnt -nrt cgroup2 -o TARGET | head -n 1)
-        own=$(sed -n 's/^0:://p' /proc/self/cgroup)
-        [ -n "$mounted$own" ] || cannot "no cgroup2 here"
-        [ -d "$mounted$own" ] || own=/
-        for left in "$mounted${own%/}"/portwatch-boot-*; do # of runs that were killed
-                [ -d "/proc/${left##*-}" ] || remove_cgroup "$left"
+        [ -n "$mounted" ] || cannot "no cgroup2 here"
+        for left in "$mounted"/portwatch-boot-*.slice; do # of runs that were killed
+                pid=${left##*-}
+                [ -d "/proc/${pid%.slice}" ] || remove_cgroup "$left"
         done
-        cgroup=$mounted${own%/}/portwatch-boot-$$
+        cgroup=$mounted/portwatch-boot-$$.slice
         mkdir "$cgroup" 2>/dev/null || cannot "no control group can be made"
 }
 
@@ -137,7 +138,7 @@ start_init() {
         (
                 echo "$BASHPID" >"$cgroup/cgroup.procs" || exit
                 exec 3>&2 2>/dev/null # unshare complains of itself when it ends
-                exec setpriv --pdeathsig KILL unshare --pid --mount --net --uts --ipc --cgroup \
+                exec setpriv --pdeathsig KILL unshare --pid --mount --net --uts --ipc \
                         --fork setpriv --pdeathsig KILL \
                         bash "$0" --inside "${options[@]}" --work "$work"
         ) </dev/null &

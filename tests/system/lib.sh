@@ -131,6 +131,13 @@ store_says() { # REGEX
         store_state | grep -Eq -- "$1"
 }
 
+# Where the kernel has no event engine for us, or portwatch is built without.
+needs_events() {
+        local code=0
+        "$PW_BUILD/tests/check-bpf-open" >$T/engine 2>&1 || code=$?
+        [ $code != 77 ] || skip "no event engine here: $(tail -n 1 $T/engine)"
+}
+
 # ---- listeners ----
 
 SYNC_PORT=1999
@@ -216,6 +223,57 @@ alerted() { # PORT
 # field PORT NAME: of the newest alert in the journal.
 field() {
         journalctl --quiet -n 1 -o json PORTWATCH_ALERT=1 "PORTWATCH_PORT=$1" | jq -r ".$2 // \"\""
+}
+
+# exactly_one PORT WHAT
+exactly_one() {
+        wait_for 20 "$2: an alert" alerted "$1"
+        sync_looks
+        assert_eq "$(alert_entries "$1")" 1 "$2: alerts in the journal"
+        assert_eq "$(alerts ".port == $1")" 1 "$2: alerts in the history"
+}
+
+# listener_id NETNS ADDRESS PORT USER EXE UNIT USER-UNIT CONTAINER: as record.h says, of TCP.
+listener_id() {
+        printf '%s\0' "$1" tcp "$2" "$3" "" "${@:4}" | sha256sum | cut -c 1-32
+}
+
+# check_fields PORT WHAT, and lines "NAME VALUE" on standard input: the newest alert in the journal
+# has them, and what every alert for a service on a registered TCP port has.
+check_fields() {
+        local port=$1 fields name value
+        fields=$(cat)
+        [[ $fields == *PORTWATCH_NETNS* ]] || fields+=$'\nPORTWATCH_NETNS host'
+        while read -r name value; do
+                assert_eq "$(field "$port" "$name")" "$value" "$2: field $name"
+        done <<END
+MESSAGE_ID ac569087109944ca883b863d27773927
+PRIORITY 4
+SYSLOG_IDENTIFIER portwatchd
+_SYSTEMD_UNIT portwatchd.service
+PORTWATCH_ALERT 1
+PORTWATCH_EVENT alert
+PORTWATCH_ALERT_ID $(alert "$port" .alert_id)
+PORTWATCH_REASON unexpected
+PORTWATCH_PROTOCOL tcp
+PORTWATCH_PORT $port
+PORTWATCH_RANGE registered
+PORTWATCH_VERDICT unexpected
+PORTWATCH_RULE
+PORTWATCH_PID $(alert "$port" '.pids[0]')
+$fields
+END
+}
+
+# check_process PORT WHAT: the alert's process is there, and what the alert says of it.
+check_process() {
+        local port=$1 pid
+        pid=$(field "$port" PORTWATCH_PID)
+        [ -d "/proc/$pid" ] || fail "$2: process $pid is not there"
+        assert_eq "$(field "$port" PORTWATCH_CMDLINE)" \
+                "$(tr '\0' ' ' <"/proc/$pid/cmdline" | sed 's/ $//')" "$2: field PORTWATCH_CMDLINE"
+        assert_eq "$(field "$port" PORTWATCH_COMM)" "$(cat "/proc/$pid/comm")" "$2: field COMM"
+        assert_eq "$(field "$port" PORTWATCH_EXE)" "$(readlink "/proc/$pid/exe")" "$2: field EXE"
 }
 
 case ${PW_STAGE-} in

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Two hundred restarts of a service that is allowed: no alert; of one that is not: one. By hasty and
-# by ordinary polling. Would catch: an alert for a new process of the same listener, for a socket that
-# nothing holds for a moment, and for each time that a known alert comes back.
+# Two hundred restarts of a service that is allowed: no alert; of one that is not: one. By events,
+# by hasty and by ordinary polling. Would catch: an alert for a new process of the same listener,
+# for a socket that nothing holds for a moment, and for each time that a known alert comes back.
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
 
@@ -24,6 +24,15 @@ restart_often() {
         sync_looks
 }
 
+# with HOW [SETTING…]
+with() {
+        local how=$1
+        shift
+        printf '%s\n' '[Watch]' "$@" >/etc/portwatch/portwatch.conf.d/test.conf
+        systemctl restart portwatchd || fail "the daemon does not start"
+        check "$how"
+}
+
 check() { # HOW
         step "the allowed service, $1"
         restart_often allowed
@@ -36,14 +45,13 @@ check() { # HOW
         figure "seen to open $(intervals 8081) times"
 }
 
-ready PollIntervalSec=20ms CPUBudget=100%
+ready
 rule 10-allowed.rules 'allow tcp 8080 unit=allowed.service'
 systemctl reload portwatchd
 listener allowed 8080
 listener unexpected 8081
 wait_for 10 "an alert" alerted 8081
-check "looked at every 20 ms"
-printf '%s\n' '[Watch]' >/etc/portwatch/portwatch.conf.d/test.conf
-systemctl restart portwatchd
-check "looked at every second"
+with "told by events"
+with "looked at every 20 ms" Events=no PollIntervalSec=20ms CPUBudget=100%
+with "looked at every second" Events=no
 exit 0

@@ -29,7 +29,8 @@ assert_le "${took[4]}" $((300 * ${PW_PATIENCE:-1})) "milliseconds from start to 
 step "the status line"
 run web -- tcp:0.0.0.0:8080
 wait_for 10 "an alert" alerted 8080
-wait_for 10 "the status line counts" status_says '^[0-9]+ open, 1 unexpected; polling every [0-9]+'
+wait_for 10 "the status line counts" status_says \
+        '^[0-9]+ open, 1 unexpected; .*events, polling every [0-9]+'
 figure "$(status_line)"
 
 step "kill -9: back, and nothing told twice"

@@ -7,45 +7,15 @@
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
 
-needs sha256sum runuser useradd
+needs runuser useradd
 user=watched
 slowest=0
 
-# listener_id ADDRESS PORT USER EXE UNIT USER-UNIT CONTAINER: as record.h says.
-listener_id() {
-        printf '%s\0' host tcp "$1" "$2" "" "${@:3}" | sha256sum | cut -c 1-32
-}
-
-# check_fields PORT WHAT, and lines "NAME VALUE" on standard input.
-check_fields() {
-        local port=$1 name value id pid
-        id=$(alert "$port" .alert_id)
-        pid=$(alert "$port" '.pids[0]')
-        while read -r name value; do
-                assert_eq "$(field "$port" "$name")" "$value" "$2: field $name"
-        done <<END
-MESSAGE_ID ac569087109944ca883b863d27773927
-PRIORITY 4
-SYSLOG_IDENTIFIER portwatchd
-_SYSTEMD_UNIT portwatchd.service
-PORTWATCH_ALERT 1
-PORTWATCH_EVENT alert
-PORTWATCH_ALERT_ID $id
-PORTWATCH_REASON unexpected
-PORTWATCH_PROTOCOL tcp
-PORTWATCH_PORT $port
-PORTWATCH_RANGE registered
-PORTWATCH_NETNS host
-PORTWATCH_VERDICT unexpected
-PORTWATCH_RULE
-PORTWATCH_PID $pid
-$(cat)
-END
-        [ -d "/proc/$pid" ] || fail "$2: process $pid is not there"
-        assert_eq "$(field "$port" PORTWATCH_CMDLINE)" \
-                "$(tr '\0' ' ' <"/proc/$pid/cmdline" | sed 's/ $//')" "$2: field PORTWATCH_CMDLINE"
-        assert_eq "$(field "$port" PORTWATCH_COMM)" "$(cat "/proc/$pid/comm")" "$2: field COMM"
-        assert_eq "$(field "$port" PORTWATCH_EXE)" "$(readlink "/proc/$pid/exe")" "$2: field EXE"
+# check_alert PORT WHAT, and fields on standard input.
+check_alert() {
+        exactly_one "$1" "$2"
+        check_fields "$1" "$2"
+        check_process "$1" "$2"
 }
 
 is_resolved() { # PORT
@@ -69,22 +39,13 @@ follow() {
         slowest=$((took > slowest ? took : slowest))
 }
 
-# exactly_one PORT WHAT
-exactly_one() {
-        wait_for 20 "$2: an alert" alerted "$1"
-        sync_looks
-        assert_eq "$(alert_entries "$1")" 1 "$2: alerts in the journal"
-        assert_eq "$(alerts ".port == $1")" 1 "$2: alerts in the history"
-}
-
 ready
 useradd --create-home --shell /bin/bash $user
 uid=$(id -u $user)
 
 step "a service"
 run plain -- tcp:0.0.0.0:8080
-exactly_one 8080 "a service"
-check_fields 8080 "a service" <<END
+check_alert 8080 "a service" <<END
 PORTWATCH_ADDRESS 0.0.0.0
 PORTWATCH_SCOPE any
 PORTWATCH_SERVICE http-alt
@@ -93,7 +54,7 @@ PORTWATCH_USER root
 PORTWATCH_UNIT plain.service
 PORTWATCH_USER_UNIT
 PORTWATCH_CONTAINER
-PORTWATCH_LISTENER_ID $(listener_id 0.0.0.0 8080 root /usr/local/bin/listen plain.service "" "" "")
+PORTWATCH_LISTENER_ID $(listener_id host 0.0.0.0 8080 root /usr/local/bin/listen plain.service "" "" "")
 END
 follow 8080 "a service"
 
@@ -101,8 +62,7 @@ step "a service that a socket will start"
 unit waits.socket '[Socket]' ListenStream=127.0.0.1:8002
 unit waits.service '[Service]' 'ExecStart=/bin/sleep infinity'
 systemctl start waits.socket
-exactly_one 8002 "a socket unit"
-check_fields 8002 "a socket unit" <<END
+check_alert 8002 "a socket unit" <<END
 PORTWATCH_ADDRESS 127.0.0.1
 PORTWATCH_SCOPE loopback
 PORTWATCH_UID 0
@@ -131,8 +91,7 @@ follow 8003 "a dynamic user"
 step "a templated unit"
 unit many@.service '[Service]' 'ExecStart=/usr/local/bin/listen tcp:127.0.0.1:%i'
 systemctl start many@8004
-exactly_one 8004 "a templated unit"
-check_fields 8004 "a templated unit" <<<"PORTWATCH_UNIT many@8004.service"
+check_alert 8004 "a templated unit" <<<"PORTWATCH_UNIT many@8004.service"
 follow 8004 "a templated unit"
 
 as_user() {
@@ -143,13 +102,12 @@ step "a user's service"
 systemctl start "user@$uid" || fail "no user manager"
 as_user systemd-run --user --quiet --unit=own -p StandardInput=file:$T/stdin \
         /usr/local/bin/listen tcp:127.0.0.1:8005 || fail "no user unit can be started"
-exactly_one 8005 "a user's service"
-check_fields 8005 "a user's service" <<END
+check_alert 8005 "a user's service" <<END
 PORTWATCH_UID $uid
 PORTWATCH_USER $user
 PORTWATCH_UNIT user@$uid.service
 PORTWATCH_USER_UNIT own.service
-PORTWATCH_LISTENER_ID $(listener_id 127.0.0.1 8005 $user /usr/local/bin/listen \
+PORTWATCH_LISTENER_ID $(listener_id host 127.0.0.1 8005 $user /usr/local/bin/listen \
         "user@$uid.service" own.service "" "")
 END
 follow 8005 "a user's service"
@@ -158,8 +116,7 @@ step "a user's unit that is called like a system unit"
 rule 20-trap.rules 'allow tcp 8006 unit=plain.service'
 as_user systemd-run --user --quiet --unit=plain -p StandardInput=file:$T/stdin \
         /usr/local/bin/listen tcp:127.0.0.1:8006 || fail "no user unit can be started"
-exactly_one 8006 "a user's plain.service"
-check_fields 8006 "a user's plain.service" <<END
+check_alert 8006 "a user's plain.service" <<END
 PORTWATCH_UNIT user@$uid.service
 PORTWATCH_USER_UNIT plain.service
 END
@@ -168,16 +125,14 @@ follow 8006 "a user's plain.service"
 step "a process in a scope"
 systemd-run --quiet --scope --unit=job /usr/local/bin/listen tcp:127.0.0.1:8007 \
         <$T/stdin >/dev/null 2>&1 &
-exactly_one 8007 "a scope"
-check_fields 8007 "a scope" <<<"PORTWATCH_UNIT job.scope"
+check_alert 8007 "a scope" <<<"PORTWATCH_UNIT job.scope"
 follow 8007 "a scope"
 
 step "a container's scope"
 id=$(printf '%064d' 7)
 systemd-run --quiet --scope --unit="docker-$id" /usr/local/bin/listen tcp:127.0.0.1:8008 \
         <$T/stdin >/dev/null 2>&1 &
-exactly_one 8008 "a container"
-check_fields 8008 "a container" <<END
+check_alert 8008 "a container" <<END
 PORTWATCH_UNIT docker-$id.scope
 PORTWATCH_CONTAINER docker:${id:0:12}
 END

@@ -80,6 +80,7 @@ struct pw_engine_event {
          * its last step shows as opened and closed. The end of the kernel's own UDP sockets
          * (PW_SOCKET_KERNEL) is not told. */
         struct pw_socket socket;
+        uint64_t netns_id; /* as pw_namespace.id; 0: not told */
         /* Of opened events; all 0 for closed ones. For the kernel's own: who made it open them. */
         struct pw_opener opener;
 };
@@ -105,7 +106,8 @@ uint64_t pw_engine_lost(const struct pw_engine *engine);
 /* A socket, and for pw_engine_holders() one process that holds it. */
 struct pw_engine_row {
         struct pw_socket socket;
-        unsigned flags; /* PW_SOCKET_… */
+        uint64_t netns_id; /* as pw_namespace.id; 0: not told */
+        unsigned flags;    /* PW_SOCKET_… */
         pid_t pid;      /* 0: a row of pw_engine_sockets() */
         uint64_t started;
         char comm[16];

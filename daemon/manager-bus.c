@@ -99,7 +99,7 @@ static int name_one(struct pw_manager *m, const struct nameless_socket *nameless
 {
         _cleanup_(pw_owner_unrefp) struct pw_owner *owner = pw_owner_copy(nameless->owner);
 
-        if (!pw_tracker_knows(m->tracker, &nameless->opened.socket))
+        if (!pw_tracker_knows(m->tracker, &nameless->opened.socket, nameless->opened.since_usec))
                 return 0;
         if (!owner || (place && pw_text_set(&owner->unit, place->unit) < 0))
                 return -ENOMEM;

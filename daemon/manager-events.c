@@ -5,7 +5,8 @@
  * Not everything is believed at once, since an event tells of a moment:
  *   - an owner that the rules do not expect, on a port that they expect with another user or
  *     program, may be about to become that one (it drops its privileges, it executes the server);
- *   - a UDP port above the well-known ones may be one of many that its process takes.
+ *   - a UDP port above the well-known ones may be one of many that its process takes;
+ *   - one that listens without bind(2) has no port yet.
  * Such sockets wait for SETTLE_USEC. Nothing is lost by it: what has closed by then is told with
  * its true times. All others are looked at again after a while, too, for what else holds them. */
 
@@ -30,13 +31,11 @@ bool manager_hears_all(const struct pw_manager *m)
 
 /* ---- closings ---- */
 
-/* The listener's socket went at that moment. One that was not published yet is published as open
- * first: it was there, however short. */
-static int tell_closed(struct pw_manager *m, struct pw_listener *listener, uint64_t closed_usec)
+int manager_tell_closed(struct pw_manager *m, struct pw_listener *listener, uint64_t closed_usec)
 {
         int r = 0;
 
-        if (!listener->open && listener->sockets == 1)
+        if (m->ready && !listener->open && listener->sockets == 1)
                 r = manager_publish_one(m, listener, pw_now_boottime());
         pw_listener_detach(m->listeners, listener, closed_usec);
         return r;
@@ -44,15 +43,15 @@ static int tell_closed(struct pw_manager *m, struct pw_listener *listener, uint6
 
 static int on_closed(struct pw_manager *m, const struct pw_socket *socket, uint64_t closed_usec)
 {
+        struct pw_socket closed = *socket;
         void *tag;
 
-        if (pw_waiting_close(m->settling, socket, closed_usec) ||
-            pw_waiting_close(m->dwelling, socket, closed_usec)) {
-                pw_tracker_close(m->tracker, socket, &tag);
-                return 0;
-        }
         pw_tracker_close(m->tracker, socket, &tag);
-        return tag ? tell_closed(m, tag, closed_usec) : 0;
+        if (tag) /* what waits for its port is told already: a look has shown it */
+                closed.endpoint.port = 0;
+        if (!pw_waiting_close(m->settling, &closed, closed_usec))
+                pw_waiting_close(m->dwelling, &closed, closed_usec);
+        return tag ? manager_tell_closed(m, tag, closed_usec) : 0;
 }
 
 /* ---- telling ---- */
@@ -72,14 +71,55 @@ static int tell_opened(struct pw_manager *m, const struct pw_socket *socket, str
         return r < 0 || owner->traits & PW_TRAIT_KERNEL ? r : manager_ask_later(m, &change);
 }
 
+/* Whether root's process is at its beginning what the expected listener is later: the same program,
+ * for the same unit, at the same place. */
+static bool begins_as(const struct pw_record *record, const struct pw_record *begun)
+{
+        const struct pw_owner *a = record->owner, *b = begun->owner;
+
+        return record->verdict == PW_EXPECTED && b->uid == 0 &&
+               record->protocol == begun->protocol && pw_text_equal(record->netns, begun->netns) &&
+               pw_text_equal(record->address_text, begun->address_text) && a->exe &&
+               pw_text_equal(a->exe, b->exe) && a->traits == b->traits &&
+               pw_text_equal(a->unit, b->unit) && pw_text_equal(a->user_unit, b->user_unit) &&
+               pw_text_equal(a->container, b->container);
+}
+
+/* One that has closed before it was looked at again had no time to become the one that the rules
+ * expect: where such a one is known, it is that. A new reference, NULL when out of memory. */
+static struct pw_owner *grown_up(struct pw_manager *m, const struct pw_waiting_socket *socket)
+{
+        _cleanup_(pw_record_unrefp) struct pw_record *begun =
+            manager_make_record(m, &socket->socket, socket->owner);
+        struct pw_listener *listener = pw_listeners_on_port(m->listeners, socket->socket.endpoint.port);
+        struct pw_owner *owner;
+
+        if (!begun)
+                return NULL;
+        for (size_t i = 0; listener && i < NEIGHBOURS_MAX; i++, listener = listener->next_on_port) {
+                if (listener->required || !begins_as(listener->record, begun))
+                        continue;
+                owner = pw_owner_copy(listener->record->owner);
+                if (owner) {
+                        memcpy(owner->pids, socket->owner->pids, sizeof owner->pids);
+                        memcpy(owner->started, socket->owner->started, sizeof owner->started);
+                        owner->n_pids = socket->owner->n_pids;
+                        owner->n_holders = socket->owner->n_holders;
+                }
+                return owner;
+        }
+        return pw_owner_ref(socket->owner);
+}
+
 /* One that has come and gone. */
 static int tell_both(struct pw_manager *m, const struct pw_waiting_socket *socket)
 {
         struct pw_change change = opened_change(&socket->socket, socket->opened_usec);
+        _cleanup_(pw_owner_unrefp) struct pw_owner *owner = grown_up(m, socket);
         struct pw_listener *listener;
-        int r = manager_attach(m, &change, socket->owner, &listener);
+        int r = owner ? manager_attach(m, &change, owner, &listener) : -ENOMEM;
 
-        return r < 0 ? r : tell_closed(m, listener, socket->closed_usec);
+        return r < 0 ? r : manager_tell_closed(m, listener, socket->closed_usec);
 }
 
 /* ---- waiting ---- */
@@ -248,10 +288,12 @@ static int settle(struct pw_manager *m, struct pw_waiting_socket *taken, uint64_
                   struct still_open *open)
 {
         _cleanup_(pw_waiting_socket_freep) struct pw_waiting_socket *socket = taken;
-        _cleanup_(pw_record_unrefp) struct pw_record *folded =
-            folded_record(m, &socket->socket, socket->owner);
+        _cleanup_(pw_record_unrefp) struct pw_record *folded = NULL;
         int r;
 
+        if (socket->socket.endpoint.port == 0) /* a look has told it */
+                return 0;
+        folded = folded_record(m, &socket->socket, socket->owner);
         if (!folded)
                 return -ENOMEM;
         if (socket->closed_usec == 0 &&
@@ -334,6 +376,32 @@ static int find_opener(struct pw_manager *m, const struct pw_engine_event *event
         return 0;
 }
 
+/* listen(2) without bind(2): it gets a port in a moment. A look shows it, or else its closing. */
+static int await_port(struct pw_manager *m, const struct pw_engine_event *event,
+                      const struct pw_socket *socket)
+{
+        _cleanup_(pw_owner_unrefp) struct pw_owner *owner = NULL;
+        int r = find_opener(m, event, &owner);
+
+        if (socket->endpoint.netns != m->netns)
+                m->others_due_usec = 0;
+        manager_look_soon(m);
+        return r < 0 ? r : wait_in(m, m->settling, socket, owner, event->time_usec);
+}
+
+/* A look may come before the event of what it shows. Where it found nobody who holds the socket (it
+ * has closed by then), the event tells who opened it. Returns as pw_tracker_open(). */
+static int open_tracked(struct pw_manager *m, const struct pw_socket *socket, uint64_t opened_usec)
+{
+        int r = pw_tracker_open(m->tracker, socket, opened_usec);
+        void *tag;
+
+        if (r != 0 || !manager_forget_unbelieved(m, socket))
+                return r;
+        pw_tracker_close(m->tracker, socket, &tag);
+        return pw_tracker_open(m->tracker, socket, opened_usec);
+}
+
 static int on_opened(struct pw_manager *m, const struct pw_engine_event *event,
                      const struct pw_socket *socket)
 {
@@ -343,13 +411,9 @@ static int on_opened(struct pw_manager *m, const struct pw_engine_event *event,
         bool wait;
         int r;
 
-        if (socket->endpoint.port == 0) { /* listen(2) without bind(2): it gets one in a moment */
-                if (socket->endpoint.netns != m->netns)
-                        m->others_due_usec = 0;
-                manager_look_soon(m);
-                return 0;
-        }
-        r = pw_tracker_open(m->tracker, socket, event->time_usec);
+        if (socket->endpoint.port == 0)
+                return await_port(m, event, socket);
+        r = open_tracked(m, socket, event->time_usec);
         if (r <= 0)
                 return r;
         r = find_opener(m, event, &owner);
@@ -382,7 +446,7 @@ static int on_event(void *userdata, const struct pw_engine_event *event)
 
         if (!is_seen(m, event))
                 return 0;
-        r = manager_meet_namespace(m, &socket, event->opener.pid);
+        r = manager_meet_namespace(m, &socket, event->netns_id, event->opener.pid);
         if (r < 0)
                 return r;
         return event->closed ? on_closed(m, &socket, event->time_usec)
@@ -458,6 +522,58 @@ static int list_descriptors(void *userdata, pw_descriptor_found found, void *fou
         return pw_engine_holders(m->engine, 0, on_row, &descriptors);
 }
 
+/* ---- the kernel's own ---- */
+
+/* Owners of sockets that no process holds, while the engine lists all sockets. */
+struct ownerless {
+        struct pw_manager *m;
+        const struct pw_socket *const *sockets;
+        struct pw_owner **owners;
+        size_t n;
+};
+
+static int on_socket(void *userdata, const struct pw_engine_row *row)
+{
+        const struct ownerless *ownerless = userdata;
+        struct pw_owner *kernel = NULL;
+        int r = 0;
+
+        if (!(row->flags & PW_SOCKET_KERNEL))
+                return 0;
+        for (size_t i = 0; r == 0 && i < ownerless->n; i++) {
+                struct pw_owner **owner = &ownerless->owners[i];
+
+                if ((*owner)->unknown != PW_UNKNOWN_NO_HOLDER ||
+                    ownerless->sockets[i]->cookie != row->socket.cookie)
+                        continue;
+                r = pw_attribution_kernel(ownerless->m->attribution, row->socket.uid, &kernel);
+                if (r < 0)
+                        return r;
+                pw_owner_unref(*owner);
+                *owner = kernel;
+        }
+        return r;
+}
+
+int manager_find_kernels(struct pw_manager *m, const struct pw_socket *const *sockets,
+                         struct pw_owner **owners, size_t n)
+{
+        struct ownerless ownerless = {m, sockets, owners, n};
+        bool wanted[2] = {false, false};
+        int r = 0;
+
+        if (!works(m, PW_ENGINE_SOCKETS))
+                return 0;
+        for (size_t i = 0; i < n; i++)
+                if (owners[i]->unknown == PW_UNKNOWN_NO_HOLDER)
+                        wanted[sockets[i]->endpoint.protocol == PW_TCP] = true;
+        for (size_t i = 0; r != -ENOMEM && i < PW_ELEMENTS(wanted); i++)
+                if (wanted[i])
+                        r = pw_engine_sockets(m->engine, i == 1 ? PW_TCP : PW_UDP, on_socket,
+                                              &ownerless);
+        return r == -ENOMEM ? r : 0; /* else nothing is proven */
+}
+
 void manager_list_by_engine(struct pw_manager *m)
 {
         if (works(m, PW_ENGINE_HOLDERS))
@@ -468,7 +584,7 @@ void manager_list_by_engine(struct pw_manager *m)
 int manager_events_init(struct pw_manager *m)
 {
         struct pw_engine_options options = {
-            .parts = PW_ENGINE_EVENTS | 1u << PW_ENGINE_HOLDERS,
+            .parts = PW_ENGINE_EVENTS | PW_ENGINE_LISTS,
             .cgroup_fd = m->cgroup_fd,
             .ring_size = RING_BYTES,
             .refuse = getenv("PORTWATCH_REFUSE"),

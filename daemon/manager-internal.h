@@ -146,8 +146,10 @@ struct pw_manager {
         uint64_t others_interval_usec;
         struct nameless_socket *nameless;
         size_t n_nameless, nameless_capacity, n_asked; /* the first ones: the answer is awaited */
+        size_t n_kept; /* listeners, when those closed long ago were last forgotten */
         struct unknown_socket *unknown;
         size_t n_unknown, unknown_capacity;
+        uint64_t asked_usec; /* when their owners were last asked for */
 
         struct required_port *required;
         size_t n_required, required_capacity;
@@ -209,15 +211,23 @@ int manager_attach(struct pw_manager *m, const struct pw_change *change, struct 
                    struct pw_listener **ret);
 /* Looks for all of its holders in a moment. */
 int manager_ask_later(struct pw_manager *m, const struct pw_change *opened);
+/* Forgets that a look showed the socket where nobody was found to hold it. False: no such. */
+bool manager_forget_unbelieved(struct pw_manager *m, const struct pw_socket *socket);
 
 /* manager-events.c */
 int manager_events_init(struct pw_manager *m);
 void manager_list_by_engine(struct pw_manager *m); /* attribution does */
+/* Sockets that nobody holds and that are proven to be the kernel's own get it as their owner. */
+int manager_find_kernels(struct pw_manager *m, const struct pw_socket *const *sockets,
+                         struct pw_owner **owners, size_t n);
 int manager_events_start(struct pw_manager *m); /* from now on */
 void manager_events_done(struct pw_manager *m);
 int manager_hear(struct pw_manager *m); /* what has been told so far */
 bool manager_hears_all(const struct pw_manager *m);
 int manager_waited(struct pw_manager *m, uint64_t now_usec);
+/* The listener's socket went at that moment (0: between two looks). One that was not published yet
+ * is published as open first: it was there, however short. */
+int manager_tell_closed(struct pw_manager *m, struct pw_listener *listener, uint64_t closed_usec);
 int manager_end_lingering(struct pw_manager *m, uint64_t now_usec);
 
 /* manager-spaces.c */
@@ -225,7 +235,8 @@ int manager_spaces_init(struct pw_manager *m);
 /* The sockets of all other namespaces. Returns as pw_sockdiag_dump(). */
 int manager_spaces_dump(struct pw_manager *m, struct pw_snapshot *snapshot);
 /* Makes the socket of an event one as that dump has them; its process is in the namespace. */
-int manager_meet_namespace(struct pw_manager *m, struct pw_socket *socket, pid_t pid);
+int manager_meet_namespace(struct pw_manager *m, struct pw_socket *socket, uint64_t netns_id,
+                           pid_t pid);
 /* Whether there is nobody in it any more. */
 bool manager_namespace_is_gone(const struct pw_manager *m, uint64_t netns);
 /* For records; `buffer` has PW_NETNS_NAME_MAX and PW_DEVICE_MAX bytes. */
@@ -260,6 +271,7 @@ int manager_tell(struct pw_manager *m, struct pw_entry *entry);
 int manager_tell_lost(struct pw_manager *m);
 int manager_store_retry(struct pw_manager *m);
 int manager_heartbeat(struct pw_manager *m);
+void manager_forget(struct pw_manager *m, uint64_t now_usec); /* what has closed long ago */
 int manager_prune(struct pw_manager *m, uint64_t now_usec);
 int manager_recount(struct pw_manager *m);
 void manager_on_sent(void *userdata, int64_t alert_id);

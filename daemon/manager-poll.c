@@ -183,6 +183,10 @@ static int attribute(struct pw_manager *m, const struct pw_changes *opened, bool
         if (r < 0)
                 return r;
         found.n = opened->n;
+        /* Later, most of those that nobody holds have just closed: then it is asked at the second
+         * asking only. */
+        if (everyone)
+                r = manager_find_kernels(m, found.sockets, found.owners, found.n);
         for (size_t i = 0; i < opened->n && r == 0; i++)
                 r = meet(m, &opened->items[i], found.owners[i], now_usec);
         return r;
@@ -344,6 +348,7 @@ int manager_ask_again(struct pw_manager *m, uint64_t now_usec)
         if (r < 0)
                 return r;
         found.n = n;
+        r = manager_find_kernels(m, found.sockets, found.owners, n);
         for (size_t i = 0; i < n && r == 0; i++)
                 r = meet_again(m, &due[i], found.owners[i], now_usec);
         return r;

@@ -335,6 +335,11 @@ int manager_publish(struct pw_manager *m, uint64_t now_usec)
                         r = manager_publish_one(m, listener, now_usec);
                 manager_schedule(m, CHORE_STATUS, now_usec + PW_USEC_PER_SEC);
         }
+        /* Whoever opens one after the other, each at another address, fills no memory. */
+        if (r == 0 && pw_listeners_count(m->listeners) > m->n_kept + CLOSED_KEPT_MAX) {
+                manager_forget(m, now_usec);
+                m->trim = true;
+        }
         return r < 0 ? r : manager_check_required(m, now_usec);
 }
 

@@ -18,12 +18,14 @@ static bool is_ours(const struct pw_manager *m, uint64_t netns)
         return netns == 0 || netns == m->netns;
 }
 
-int manager_meet_namespace(struct pw_manager *m, struct pw_socket *socket, pid_t pid)
+int manager_meet_namespace(struct pw_manager *m, struct pw_socket *socket, uint64_t netns_id,
+                           pid_t pid)
 {
         if (is_ours(m, socket->endpoint.netns))
                 return 0;
         socket->cookie = socket->inode ? PW_COOKIE_BY_INODE | socket->inode : 0;
-        return pid > 0 ? pw_namespaces_meet(m->namespaces, socket->endpoint.netns, pid) : 0;
+        return pid > 0 ? pw_namespaces_meet(m->namespaces, socket->endpoint.netns, netns_id, pid)
+                       : 0;
 }
 
 bool manager_namespace_is_gone(const struct pw_manager *m, uint64_t netns)
@@ -69,7 +71,7 @@ static int on_row(void *userdata, const struct pw_engine_row *row)
 
         if (is_ours(listing->m, socket.endpoint.netns) || row->pid == 0)
                 return 0;
-        r = manager_meet_namespace(listing->m, &socket, row->pid);
+        r = manager_meet_namespace(listing->m, &socket, row->netns_id, row->pid);
         if (r < 0)
                 return r;
         added = pw_snapshot_add(listing->snapshot);

@@ -419,15 +419,21 @@ int manager_recount(struct pw_manager *m)
         return r < 0 ? r : manager_commit(m);
 }
 
+void manager_forget(struct pw_manager *m, uint64_t now_usec)
+{
+        pw_listeners_forget(
+            m->listeners, now_usec > m->config.realert_usec ? now_usec - m->config.realert_usec : 0,
+            CLOSED_KEPT_MAX);
+        m->n_kept = pw_listeners_count(m->listeners);
+}
+
 int manager_heartbeat(struct pw_manager *m)
 {
         uint64_t now_usec = pw_now_boottime();
         int r;
 
         manager_schedule(m, CHORE_HEARTBEAT, now_usec + HEARTBEAT_USEC);
-        pw_listeners_forget(
-            m->listeners, now_usec > m->config.realert_usec ? now_usec - m->config.realert_usec : 0,
-            CLOSED_KEPT_MAX);
+        manager_forget(m, now_usec);
         if (log_is_long(m)) /* perhaps the reader has ended */
                 (void)pw_store_checkpoint(m->store);
         r = apply(m, true);

@@ -203,6 +203,8 @@ static uint64_t next_interval(struct pw_manager *m, uint64_t cost_nsec, uint64_t
         if (m->config.poll_interval_usec == 0 || ppm == 0)
                 return m->config.poll_interval_usec;
         m->credit_since_usec = now_usec;
+        /* What was overdrawn by more is not waited for: a storm of a minute is over after it. */
+        m->credit_nsec = PW_MAX(m->credit_nsec, -most_credit(m));
         m->credit_nsec += (int64_t)(elapsed_usec * ppm / 1000);
         m->credit_nsec = PW_MIN(m->credit_nsec, most_credit(m));
         m->credit_nsec -= (int64_t)cost_nsec;
@@ -324,8 +326,11 @@ int pw_manager_run(struct pw_manager *m)
 {
         int r;
 
-        manager_log(m, PW_MESSAGE_STARTED, LOG_INFO, "portwatchd %s watches, %zu rules in force.",
-                    PORTWATCH_VERSION, pw_policy_count(m->policy));
+        manager_log(m, PW_MESSAGE_STARTED, LOG_INFO, "portwatchd %s watches, %zu rules in force.%s",
+                    PORTWATCH_VERSION, pw_policy_count(m->policy),
+                    m->engine && pw_engine_needs_cap_bpf(m->engine)
+                        ? " CAP_BPF is kept: this kernel asks for it at every list of sockets."
+                        : "");
         r = sd_event_loop(m->event);
         sd_notify(false, "STOPPING=1");
         if (r < 0)

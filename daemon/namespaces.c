@@ -306,6 +306,17 @@ static int add(struct pw_namespaces *namespaces, uint64_t inode, pid_t pid)
         return 0;
 }
 
+/* Another namespace, with this id, has got the inode. 0 or -ENOMEM. */
+static int name_anew(struct pw_namespaces *namespaces, struct item *item, uint64_t id, pid_t pid)
+{
+        if (await_name(namespaces, item) < 0)
+                return -ENOMEM;
+        item->named = false;
+        ask_process(namespaces, item, pid);
+        item->namespace.id = id; /* the process may have ended */
+        return 0;
+}
+
 /* Goes over to another process, if it is in it; where that shows that another namespace has got the
  * inode, it is named anew. 0 or -ENOMEM. */
 static int adopt(struct pw_namespaces *namespaces, struct item *item, pid_t pid)
@@ -324,14 +335,16 @@ static int adopt(struct pw_namespaces *namespaces, struct item *item, pid_t pid)
                 item->namespace.id = id;
         if (known == 0 || id == 0 || id == known)
                 return 0;
-        if (await_name(namespaces, item) < 0)
-                return -ENOMEM;
-        item->named = false;
-        ask_process(namespaces, item, pid);
-        return 0;
+        return name_anew(namespaces, item, id, pid);
 }
 
-int pw_namespaces_meet(struct pw_namespaces *namespaces, uint64_t inode, pid_t pid)
+/* Whether this is another namespace than the one that had the inode before. */
+static bool is_other(const struct item *item, uint64_t id)
+{
+        return id != 0 && item->namespace.id != 0 && id != item->namespace.id;
+}
+
+int pw_namespaces_meet(struct pw_namespaces *namespaces, uint64_t inode, uint64_t id, pid_t pid)
 {
         struct item *item;
         int r = 0, named;
@@ -343,6 +356,8 @@ int pw_namespaces_meet(struct pw_namespaces *namespaces, uint64_t inode, pid_t p
                 item->met = true;
         if (!item)
                 r = add(namespaces, inode, pid);
+        else if (is_other(item, id))
+                r = name_anew(namespaces, item, id, pid);
         else if (item->namespace.pid == 0)
                 r = adopt(namespaces, item, pid);
         named = name_items(namespaces);
@@ -456,7 +471,9 @@ void pw_namespaces_forget(struct pw_namespaces *namespaces)
         for (size_t i = 0; i < namespaces->n; i++) {
                 struct item *item = namespaces->items[i];
 
-                if (!item->met) {
+                /* A list of descriptors meets nobody where io_uring alone holds the sockets. */
+                if (!item->met && !lives(namespaces, item) &&
+                    !has_hidden_process(namespaces, item)) {
                         free(item);
                         continue;
                 }

@@ -19,8 +19,8 @@ struct pw_namespaces;
 
 struct pw_namespace {
         uint64_t inode;
-        uint64_t id;      /* used for no other until the next boot, unlike the inode, which the next
-                           * namespace may get at once; 0: not told (before Linux 6.18) */
+        uint64_t id;      /* SO_NETNS_COOKIE: used for no other until the next boot, unlike the inode,
+                           * which the next namespace may get at once; 0: not told */
         pid_t pid;        /* one process in it; 0: none is known */
         const char *name; /* clean text; valid until the namespace is forgotten */
         bool partial;     /* its sockets could not be read at the last pw_namespaces_dump() */
@@ -37,7 +37,7 @@ PW_DEFINE_CLEANUP(struct pw_namespaces *, pw_namespaces_free)
 /* Notes that the namespace lives, and, where it has no process yet, that this one is in it, if it
  * is (it may only hold a socket of it: then it gives no name, either). One that is new is named
  * now. Costs a binary search where the namespace has a process already. 0 or -ENOMEM. */
-int pw_namespaces_meet(struct pw_namespaces *namespaces, uint64_t inode, pid_t pid);
+int pw_namespaces_meet(struct pw_namespaces *namespaces, uint64_t inode, uint64_t id, pid_t pid);
 
 /* Looks for them: reads one link for each process (5 us), for at most 2 s. Those that are met
  * neither by it nor by pw_namespaces_meet() since the last pw_namespaces_forget() lose their
@@ -46,7 +46,8 @@ int pw_namespaces_meet(struct pw_namespaces *namespaces, uint64_t inode, pid_t p
  * changes and it is named anew. 0 or -ENOMEM. */
 int pw_namespaces_discover(struct pw_namespaces *namespaces, bool *ret_hidden);
 
-/* Forgets those that nobody met since the last call: no process is in them any more. */
+/* Forgets those that nobody met since the last call and whose process has left: nobody is known to
+ * be in them any more. */
 void pw_namespaces_forget(struct pw_namespaces *namespaces);
 
 /* Whether there are more than PW_NAMESPACES_MAX: the last pw_namespaces_discover() or a call of

@@ -8,6 +8,7 @@
 #include "daemon/proc.h"
 
 #include <fcntl.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define MOUNTS_MAX 20000 /* of one process; with more of them nothing is proven */
@@ -50,13 +51,19 @@ int pw_proc_mount_parse(char *line, struct pw_mount *ret)
 {
         char *id = take_word(&line), *parent = take_word(&line), *device = take_word(&line);
         char *root = take_word(&line), *point = take_word(&line), *end;
+        unsigned major, minor;
 
         if (!id || !parent || !device || !root || !point || root[0] != '/' || point[0] != '/')
                 return -EBADMSG;
-        if (id[0] < '0' || id[0] > '9')
+        if (id[0] < '0' || id[0] > '9' || sscanf(device, "%u:%u", &major, &minor) != 2)
                 return -EBADMSG;
         errno = 0;
-        *ret = (struct pw_mount){.id = strtoull(id, &end, 10), .root = root, .point = point};
+        *ret = (struct pw_mount){
+            .id = strtoull(id, &end, 10),
+            .device = makedev(major, minor),
+            .root = root,
+            .point = point,
+        };
         if (errno != 0 || *end)
                 return -EBADMSG;
         unescape(root);
@@ -83,36 +90,59 @@ bool pw_proc_place(const struct pw_mount *mount, const char *path, struct pw_pla
         return true;
 }
 
-/* The place of `path` in the mount with that id, as one new string; NULL where it has none. */
-static char *read_place(struct pw_proc *proc, int dir_fd, const char *name, uint64_t mount_id,
-                        const char *path)
+/* The mount with that id, in the text of `*line`, which the caller frees. False where there is none.
+ */
+static bool find_mount(struct pw_proc *proc, int dir_fd, const char *name, uint64_t id, char **line,
+                       struct pw_mount *ret)
 {
         _cleanup_(pw_fclosep) FILE *file = NULL;
-        _cleanup_(pw_freep) char *line = NULL;
         int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
         size_t size = 0;
-        ssize_t length;
 
         proc->reads++;
         file = fd >= 0 ? fdopen(fd, "r") : NULL;
         if (!file) {
                 if (fd >= 0)
                         close(fd);
-                return NULL;
+                return false;
         }
-        for (unsigned i = 0; i < MOUNTS_MAX && (length = getline(&line, &size, file)) > 0; i++) {
-                struct pw_mount mount;
-                struct pw_place place;
-                char *whole;
+        for (unsigned i = 0; i < MOUNTS_MAX && getline(line, &size, file) > 0; i++)
+                if (pw_proc_mount_parse(*line, ret) == 0 && ret->id == id)
+                        return true;
+        return false;
+}
 
-                if (pw_proc_mount_parse(line, &mount) < 0 || mount.id != mount_id)
-                        continue;
-                if (!pw_proc_place(&mount, path, &place) ||
-                    asprintf(&whole, "%s%s", place.root, place.rest) < 0)
-                        return NULL;
-                return whole;
+/* The place of `path` in the mount with that id, as one new string; NULL where it has none. */
+static char *read_place(struct pw_proc *proc, int dir_fd, const char *name, uint64_t mount_id,
+                        const char *path)
+{
+        _cleanup_(pw_freep) char *line = NULL;
+        struct pw_mount mount;
+        struct pw_place place;
+        char *whole;
+
+        if (!find_mount(proc, dir_fd, name, mount_id, &line, &mount) ||
+            !pw_proc_place(&mount, path, &place) ||
+            asprintf(&whole, "%s%s", place.root, place.rest) < 0)
+                return NULL;
+        return whole;
+}
+
+/* The host's root is that of PID 1 or, where that may not be looked into, ours. */
+static const char *const host_mountinfo[] = {"1/mountinfo", "self/mountinfo"};
+
+bool pw_proc_is_on_device(struct pw_proc *proc, uint64_t host_mount, dev_t device)
+{
+        bool is = false;
+
+        for (size_t i = 0; !is && i < PW_ELEMENTS(host_mountinfo); i++) {
+                _cleanup_(pw_freep) char *line = NULL;
+                struct pw_mount mount;
+
+                is = find_mount(proc, proc->fd, host_mountinfo[i], host_mount, &line, &mount) &&
+                     mount.device == device;
         }
-        return NULL;
+        return is;
 }
 
 bool pw_proc_is_same_place(struct pw_proc *proc, int dir_fd, const char *path, uint64_t own_mount,
@@ -121,7 +151,7 @@ bool pw_proc_is_same_place(struct pw_proc *proc, int dir_fd, const char *path, u
         _cleanup_(pw_freep) char *own = read_place(proc, dir_fd, "mountinfo", own_mount, path);
         _cleanup_(pw_freep) char *host = NULL;
 
-        if (own)
-                host = read_place(proc, proc->fd, "self/mountinfo", host_mount, path);
+        for (size_t i = 0; own && !host && i < PW_ELEMENTS(host_mountinfo); i++)
+                host = read_place(proc, proc->fd, host_mountinfo[i], host_mount, path);
         return host && strcmp(own, host) == 0;
 }

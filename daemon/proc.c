@@ -336,7 +336,6 @@ static unsigned exe_traits(struct pw_proc *proc, int dir_fd, char *path, size_t 
                                : PW_TRAIT_FOREIGN_ROOT | PW_TRAIT_DELETED);
 }
 
-/* In the host's mounts, a path names the host's file. */
 static bool opened_in_host_mounts(struct pw_proc *proc, const struct pw_opener *opener)
 {
         struct file_id mounts;
@@ -350,10 +349,13 @@ static bool opened_in_host_mounts(struct pw_proc *proc, const struct pw_opener *
         return false;
 }
 
-static bool is_openers(const struct pw_opener *opener, const struct file_id *file)
+/* The device that the kernel keeps is not always the one that stat(2) tells: then the mount does. */
+static bool is_openers(struct pw_proc *proc, const struct pw_opener *opener,
+                       const struct file_id *file)
 {
         return file->inode == opener->exe_inode &&
-               makedev(file->device_major, file->device_minor) == opener->exe_device;
+               (makedev(file->device_major, file->device_minor) == opener->exe_device ||
+                (file->mount && pw_proc_is_on_device(proc, file->mount, opener->exe_device)));
 }
 
 unsigned pw_proc_opener_traits(struct pw_proc *proc, const struct pw_opener *opener)
@@ -368,10 +370,9 @@ unsigned pw_proc_opener_traits(struct pw_proc *proc, const struct pw_opener *ope
                 return PW_TRAIT_FOREIGN_ROOT;
         proc->reads++;
         hosts = lookup(proc->root_fd, opener->exe, &host);
-        if (hosts && is_openers(opener, &host))
+        if (hosts && is_openers(proc, opener, &host))
                 return traits;
-        /* The device that the kernel keeps is not always the one that stat(2) tells: there the
-         * mounts decide. */
+        /* Where no mount could be asked: in the host's mounts, a path names the host's file. */
         if (!opened_in_host_mounts(proc, opener))
                 traits |= PW_TRAIT_FOREIGN_ROOT;
         else if (hosts && host.inode == opener->exe_inode)

@@ -89,12 +89,17 @@ int pw_proc_read_uid(int dir_fd, uint32_t *ret);
 bool pw_proc_is_same_place(struct pw_proc *proc, int dir_fd, const char *path, uint64_t own_mount,
                            uint64_t host_mount);
 
+/* Whether that mount of ours is of the file system with that device: the kernel's own number, which
+ * stat(2) may not tell (struct pw_opener). */
+bool pw_proc_is_on_device(struct pw_proc *proc, uint64_t host_mount, dev_t device);
+
 /* ---- parsers beyond those of attribution.h ---- */
 
-/* A line of /proc/PID/mountinfo, which is changed: id, what of the file system is mounted, and
- * where. 0 or -EBADMSG. */
+/* A line of /proc/PID/mountinfo, which is changed: id, the file system's device, what of it is
+ * mounted, and where. 0 or -EBADMSG. */
 struct pw_mount {
         uint64_t id;
+        dev_t device;
         const char *root, *point;
 };
 int pw_proc_mount_parse(char *line, struct pw_mount *ret);

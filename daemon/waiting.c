@@ -95,6 +95,8 @@ bool pw_waiting_close(struct pw_waiting *waiting, const struct pw_socket *socket
                 return false;
         found = *node;
         found->closed_usec = closed_usec;
+        if (found->socket.endpoint.port == 0)
+                found->socket.endpoint = socket->endpoint;
         tdelete(found, &waiting->by_cookie, compare_cookies);
         return true;
 }

@@ -28,7 +28,8 @@ PW_DEFINE_CLEANUP(struct pw_waiting *, pw_waiting_free)
 int pw_waiting_add(struct pw_waiting *waiting, const struct pw_socket *socket,
                    struct pw_owner *owner, uint64_t opened_usec, uint64_t now_usec);
 
-/* Notes that a socket has closed. False where none with this cookie waits open. */
+/* Notes that a socket has closed; one that had no port when it opened gets the endpoint that it has
+ * now. False where none with this cookie waits open. */
 bool pw_waiting_close(struct pw_waiting *waiting, const struct pw_socket *socket,
                       uint64_t closed_usec);
 

@@ -103,6 +103,7 @@ static int tell(const struct pw_engine *engine, const struct record_event *recor
         event.closed = record->closed != 0;
         event.time_usec = record->time_nsec / 1000;
         engine_read_socket(&record->socket, &event.socket, &event.flags);
+        event.netns_id = record->socket.netns_id;
         if (!event.closed)
                 read_opener(engine, record, exe, &event.opener);
         return found(userdata, &event);

@@ -22,6 +22,7 @@ static int tell_row(const struct listing *listing, const char *data)
         if (listing->pid != 0 && (pid_t)record.holder.pid != listing->pid)
                 return 0;
         engine_read_socket(&record.socket, &row.socket, &row.flags);
+        row.netns_id = record.socket.netns_id;
         row.pid = (pid_t)record.holder.pid;
         row.started = record.holder.started_nsec / listing->engine->tick_nsec;
         memcpy(row.comm, record.holder.comm, sizeof row.comm - 1);

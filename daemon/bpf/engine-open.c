@@ -92,11 +92,12 @@ static void check_capabilities(struct opening *opening)
             admin || (caps && has_capability(caps, CAP_BPF) && has_capability(caps, CAP_PERFMON));
         bool net = caps && has_capability(caps, CAP_NET_ADMIN);
 
+        if (!net)
+                give_up(opening, PW_ENGINE_UDP, "needs %sCAP_NET_ADMIN",
+                        bpf ? "" : "CAP_BPF, CAP_PERFMON and ");
         for (unsigned part = 0; part < PW_ENGINE_PARTS; part++)
                 if (!bpf)
                         give_up(opening, part, "needs CAP_BPF and CAP_PERFMON");
-        if (!net)
-                give_up(opening, PW_ENGINE_UDP, "needs CAP_NET_ADMIN");
         if (caps)
                 cap_free(caps);
 }

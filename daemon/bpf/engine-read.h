@@ -91,12 +91,16 @@ static __always_inline void read_socket(struct record_socket *record, struct soc
 {
         struct socket *socket = BPF_CORE_READ(sk, sk_socket);
         __u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+        struct net *net;
 
         __builtin_memset(record, 0, sizeof *record);
         record->cgroup_id = socket_cgroup(sk);
         if (socket)
                 record->inode = BPF_CORE_READ((struct socket_alloc *)socket, vfs_inode.i_ino);
-        record->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+        net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+        record->netns = BPF_CORE_READ(net, ns.inum);
+        if (bpf_core_field_exists(net->net_cookie)) /* since Linux 5.12 */
+                record->netns_id = BPF_CORE_READ(net, net_cookie);
         record->uid = BPF_CORE_READ(sk, sk_uid.val);
         record->ifindex = (__u32)BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
         record->port = socket_port(sk);

@@ -17,7 +17,7 @@ enum record_socket_flags {
 };
 
 struct record_socket {
-        __u64 cookie, cgroup_id, inode;
+        __u64 cookie, cgroup_id, inode, netns_id;
         __u32 netns, uid, ifindex;
         __u16 port; /* host byte order */
         __u8 family, protocol;

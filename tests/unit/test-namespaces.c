@@ -177,19 +177,29 @@ static void met(void **state)
 {
         (void)state;
         process(20, 5000, "/lxc/box");
-        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 20), 0);
-        assert_int_equal(pw_namespaces_meet(namespaces, OWN, 1), 0);
-        assert_int_equal(pw_namespaces_meet(namespaces, 0, 20), 0);
-        assert_int_equal(pw_namespaces_meet(namespaces, 6000, 0), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 0, 20), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, OWN, 0, 1), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, 0, 0, 20), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, 6000, 0, 0), 0);
         assert_int_equal(pw_namespaces_count(namespaces), 1);
         assert_int_equal(known(5000)->pid, 20);
         assert_name(5000, "lxc:box");
         pw_namespaces_forget(namespaces);
         assert_name(5000, "lxc:box");
         /* Once met is enough for one round. */
-        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 30), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 0, 30), 0);
         assert_int_equal(known(5000)->pid, 20);
         pw_namespaces_forget(namespaces);
+        /* Nobody was met, but its process is still in it. */
+        pw_namespaces_forget(namespaces);
+        assert_name(5000, "lxc:box");
+        enters(20, OWN);
+        pw_namespaces_forget(namespaces);
+        assert_int_equal(pw_namespaces_count(namespaces), 0);
+        process(20, 5000, "/");
+        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 0, 20), 0);
+        pw_namespaces_forget(namespaces);
+        ends(20);
         pw_namespaces_forget(namespaces);
         assert_int_equal(pw_namespaces_count(namespaces), 0);
 }
@@ -201,15 +211,15 @@ static void met_from_outside(void **state)
         (void)state;
         process(20, OWN, "/lxc/box");
         table(20, "tcp", HEADING LISTEN_80);
-        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 20), 0);
-        assert_int_equal(pw_namespaces_meet(namespaces, 5001, 4242), 0); /* has ended */
+        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 0, 20), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, 5001, 0, 4242), 0); /* has ended */
         assert_name(5000, "net:[5000]");
         assert_name(5001, "net:[5001]");
         assert_int_equal(known(5000)->pid, 0);
         process(30, 5000, "/lxc/box");
-        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 20), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 0, 20), 0);
         assert_int_equal(known(5000)->pid, 0);
-        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 30), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 0, 30), 0);
         assert_int_equal(known(5000)->pid, 30);
         assert_name(5000, "net:[5000]");
 }
@@ -290,7 +300,7 @@ static void too_many(void **state)
         (void)state;
         process(20, 5000, "/");
         for (unsigned long i = 0; i < PW_NAMESPACES_MAX + MORE; i++)
-                assert_int_equal(pw_namespaces_meet(namespaces, 100000 - i, 4000000), 0);
+                assert_int_equal(pw_namespaces_meet(namespaces, 100000 - i, 0, 4000000), 0);
         assert_int_equal(pw_namespaces_count(namespaces), PW_NAMESPACES_MAX);
         assert_true(pw_namespaces_left_out(namespaces));
         assert_non_null(known(100000));
@@ -320,6 +330,45 @@ static void names(void **state)
         assert_name(vpn, "vpn");
         assert_name(both, "lxc:box");
         assert_name(5000, "net:[5000]");
+}
+
+/* PrivateNetwork=: called by the service, unless it has a name of its own; what users run under
+ * their own manager has no say, and the inode tells two of one service apart. */
+static void names_of_services(void **state)
+{
+        unsigned long vpn = netns_name("vpn");
+
+        (void)state;
+        process(20, 5000, "/system.slice/web.service");
+        process(30, 5001, "/system.slice/system-db.slice/db@main.service/worker");
+        process(40, vpn, "/system.slice/vpn.service");
+        process(50, 5002, "/system.slice/docker.service/lxc/box");
+        process(60, 5003, "/user.slice/user-1000.slice/user@1000.service/app.slice/ssh.service");
+        process(70, 5004, "/user.slice/user-1000.slice/session-3.scope");
+        process(80, 5005, "/system.slice/web.socket");
+        process(90, 5006, "/system.slice");
+        look_round();
+        assert_name(5000, "web.service");
+        assert_name(5001, "db@main.service");
+        assert_name(vpn, "vpn");
+        assert_name(5002, "lxc:box");
+        for (unsigned long inode = 5003; inode <= 5006; inode++) {
+                char name[64];
+
+                snprintf(name, sizeof name, "net:[%lu]", inode);
+                assert_name(inode, name);
+        }
+        process(25, 5007, "/system.slice/web.service");
+        look_round();
+        assert_name(5000, "web.service");
+        assert_name(5007, "web.service net:[5007]");
+        ends(20); /* the service was restarted: the new one has the name */
+        process(26, 5008, "/system.slice/web.service");
+        assert_false(discover());
+        assert_name(5008, "web.service");
+        assert_name(5007, "web.service net:[5007]"); /* as it was */
+        pw_namespaces_forget(namespaces);
+        assert_null(pw_namespaces_find(namespaces, 5000));
 }
 
 /* Records are identified by it. */
@@ -352,14 +401,14 @@ static void names_change(void **state)
         second = netns_name("second");
         ends(20);
         process(30, second, "/");
-        assert_int_equal(pw_namespaces_meet(namespaces, second, 30), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, second, 0, 30), 0);
         assert_name(second, "second");
         look_round();
         assert_null(pw_namespaces_find(namespaces, first));
         /* Its file is still there to keep the inode, but no longer by that name. */
         assert_int_equal(renameat(top_fd, "proc/1/root/run/netns/first", top_fd, "proc/1/first"),
                          0);
-        assert_int_equal(pw_namespaces_meet(namespaces, first, 1), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, first, 0, 1), 0);
         assert_int_equal(strncmp(known(first)->name, "net:[", 5), 0);
 }
 
@@ -637,7 +686,7 @@ static void moved_process(void **state)
                 assert_int_equal(known(inode)->pid, 0);
         }
         process(40, 5000, "/");
-        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 40), 0);
+        assert_int_equal(pw_namespaces_meet(namespaces, 5000, 0, 40), 0);
         dump();
         assert_true(complete(5000, PW_TCP));
 }
@@ -771,6 +820,7 @@ int main(void)
             TEST(strange_links),
             TEST(too_many),
             TEST(names),
+            TEST(names_of_services),
             TEST(names_stay),
             TEST(names_change),
             TEST(names_twice),

@@ -442,6 +442,54 @@ static void test_shadowed_is_sound(void **state _unused_)
         assert_true(proven > 100 && matched > 100); /* else this tested nothing */
 }
 
+/* ---- who an owner may become ---- */
+
+static bool may_come(const char *rules, struct sample sample)
+{
+        _cleanup_(pw_policy_freep) struct pw_policy *policy = policy_of(rules);
+        _cleanup_(pw_record_unrefp) struct pw_record *record = sample_record(&sample);
+
+        return pw_policy_may_come_to_expect(policy, record, NOW);
+}
+
+/* Would catch an alert for a server that starts as root, and, the other way round, an alert that
+ * waits for what can never come. */
+static void test_may_come_to_expect(void **state _unused_)
+{
+        const struct sample root = {.uid = UINT32_MAX, .user = "root"}, dev = {0};
+
+        /* Root may become any user, others none. */
+        assert_true(may_come("allow tcp 8080 user=www", root));
+        assert_true(may_come("allow tcp 8080 user=77", root));
+        assert_true(may_come("require tcp 8080 user=www", root));
+        assert_false(may_come("allow tcp 8080 user=www", dev));
+        assert_false(may_come("allow tcp 8080 user=77", dev));
+        /* Anybody may execute another program. */
+        assert_true(may_come("allow tcp 8080 exe=/usr/sbin/other", dev));
+        assert_true(may_come("allow tcp 8080 exe=/usr/sbin/other user=dev", dev));
+        assert_false(may_come("allow tcp 8080 exe=/usr/sbin/other user=www", dev));
+        assert_true(may_come("allow tcp 8080 exe=/usr/sbin/other user=www", root));
+        /* Port, address, unit, container and namespace stay. */
+        assert_false(may_come("allow tcp 8081 user=www", root));
+        assert_false(may_come("allow udp 8080 user=www", root));
+        assert_false(may_come("allow tcp 8080 user=www address=10.0.0.0/8", root));
+        assert_false(may_come("allow tcp 8080 user=www scope=loopback", root));
+        assert_false(may_come("allow tcp 8080 user=www unit=x.service", root));
+        assert_false(may_come("allow tcp 8080 user=www container=docker:x", root));
+        assert_false(may_come("allow tcp 8080 user=www netns=x", root));
+        assert_true(may_come("allow tcp 8080 user=www unit=x.service",
+                             (struct sample){.uid = UINT32_MAX, .unit = "x.service"}));
+        /* A process is never the kernel. */
+        assert_false(may_come("allow tcp 8080 owner=kernel", root));
+        /* Only what expects counts. */
+        assert_false(may_come("deny tcp 8080 user=www", root));
+        assert_false(may_come("ignore tcp 8080 user=www", root));
+        assert_true(may_come("deny tcp 8080 user=x\nallow tcp 8080 user=www", root));
+        assert_false(may_come("", root));
+        assert_false(may_come("allow tcp 8080 user=www until=@1799999999", root));
+        assert_true(may_come("allow tcp 8080 user=www until=@1800000001", root));
+}
+
 /* ---- refusals ---- */
 
 static void test_refused_as_a_whole(void **state _unused_)
@@ -646,6 +694,7 @@ int main(void)
             cmocka_unit_test(test_info),
             cmocka_unit_test(test_shadowed),
             cmocka_unit_test(test_shadowed_is_sound),
+            cmocka_unit_test(test_may_come_to_expect),
             cmocka_unit_test(test_refused_as_a_whole),
             cmocka_unit_test(test_refusals_are_bounded),
             cmocka_unit_test(test_too_many_rules),

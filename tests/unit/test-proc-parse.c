@@ -4,6 +4,7 @@
 
 #include "daemon/proc.h"
 
+#include <sys/sysmacros.h>
 #include <portwatch/text.h>
 
 #include <limits.h>
@@ -315,6 +316,8 @@ static void mount_line(void **state)
             "36 35 98:0 root /",
             "36 35 98:0 / point",
             "36  35 98:0 / /",
+            "36 35 98 / /",
+            "36 35 x:0 / /",
         };
         char line[256];
         struct pw_mount mount = {.id = 7};
@@ -327,6 +330,7 @@ static void mount_line(void **state)
         strcpy(line, MOUNT);
         assert_int_equal(pw_proc_mount_parse(line, &mount), 0);
         assert_int_equal(mount.id, 36);
+        assert_int_equal(mount.device, makedev(98, 0));
         assert_string_equal(mount.root, "/usr x");
         assert_string_equal(mount.point, "/mnt/a\\b");
         /* What is not an escape stays; a cut one, too. */
@@ -357,7 +361,7 @@ static void places(void **state)
 
         (void)state;
         for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
-                struct pw_mount mount = {1, cases[i].root, cases[i].point};
+                struct pw_mount mount = {.id = 1, .root = cases[i].root, .point = cases[i].point};
                 struct pw_place place;
                 char whole[256];
                 bool ok = pw_proc_place(&mount, cases[i].path, &place);

@@ -294,9 +294,10 @@ static void test_tags(void **state)
         pw_tracker_tag(tracker, &unknown, &tag); /* not known: nothing happens */
         assert_ptr_equal(pw_tracker_tagged(tracker, &fifth), &tag);
         assert_null(pw_tracker_tagged(tracker, &unknown));
-        assert_false(pw_tracker_knows(tracker, &unknown));
+        assert_false(pw_tracker_knows(tracker, &unknown, SECOND));
         assert_null(pw_tracker_tagged(tracker, &opened.items[0].socket));
-        assert_true(pw_tracker_knows(tracker, &opened.items[0].socket));
+        assert_true(pw_tracker_knows(tracker, &opened.items[0].socket, SECOND));
+        assert_false(pw_tracker_knows(tracker, &opened.items[0].socket, SECOND + 1));
 }
 
 /* shutdown(2), bind(2) and listen(2) again: the same socket at another port is another listener.
@@ -390,14 +391,34 @@ static void test_event_again_before_the_next_look(void **state)
         row(9, PW_TCP, 80);
         look(SECOND);
         assert_true(pw_tracker_close(tracker, &tcp, &tag));
-        assert_false(pw_tracker_knows(tracker, &tcp));
-        assert_int_equal(pw_tracker_open(tracker, &tcp, SECOND), 1);
-        assert_true(pw_tracker_knows(tracker, &tcp));
+        assert_false(pw_tracker_knows(tracker, &tcp, SECOND));
+        assert_int_equal(pw_tracker_open(tracker, &tcp, SECOND + 5), 1);
+        assert_true(pw_tracker_knows(tracker, &tcp, SECOND + 5));
+        assert_false(pw_tracker_knows(tracker, &tcp, SECOND)); /* that was another opening */
         assert_int_equal(pw_tracker_count(tracker), 1);
         begin(true);
         row(9, PW_TCP, 80);
         look(2 * SECOND);
         assert_int_equal(opened.n + absent.n, 0);
+}
+
+/* A look showed it, but did not tell of it yet: it counts as opened when the event says so. */
+static void test_event_of_a_held_back_socket(void **state)
+{
+        struct pw_socket udp = socket_of(9, PW_UDP, 40000);
+
+        (void)state;
+        begin(true);
+        look(SECOND);
+        begin(true);
+        row(9, PW_UDP, 40000);
+        look(3 * SECOND);
+        assert_int_equal(opened.n, 0);
+        assert_true(pw_tracker_knows(tracker, &udp, 3 * SECOND));
+        assert_int_equal(pw_tracker_open(tracker, &udp, 2 * SECOND), 1);
+        assert_true(pw_tracker_knows(tracker, &udp, 2 * SECOND));
+        assert_int_equal(pw_tracker_open(tracker, &udp, 4 * SECOND), 0);
+        assert_true(pw_tracker_knows(tracker, &udp, 2 * SECOND));
 }
 
 /* connect(2) gives a UDP socket another address: it is closed all the same. */
@@ -475,6 +496,7 @@ int main(void)
             TEST(test_event_is_told_once),
             TEST(test_event_without_a_closing),
             TEST(test_event_again_before_the_next_look),
+            TEST(test_event_of_a_held_back_socket),
             TEST(test_event_closes_what_has_moved),
             TEST(test_events_and_looks_agree),
         };

@@ -414,22 +414,39 @@ static void test_format_extremes(void **state _unused_)
         assert_string_equal(pw_format_timestamp(buffer, 5, NOW), "2026");
 }
 
+/* Would catch a switch that is taken for the opposite, or for one at all. */
+static void test_answers(void **state _unused_)
+{
+        static const struct parse_case cases[] = {
+            {"yes", 0, 1},        {"1", 0, 1},
+            {"true", 0, 1},       {"on", 0, 1},
+            {"y", 0, 1},          {"t", 0, 1},
+            {"no", 0, 0},         {"0", 0, 0},
+            {"false", 0, 0},      {"off", 0, 0},
+            {"n", 0, 0},          {"f", 0, 0},
+            {"YES", 0, 1},        {"oFf", 0, 0},
+            {"", -EINVAL, 0},     {" ", -EINVAL, 0},
+            {" yes", -EINVAL, 0}, {"yes ", -EINVAL, 0},
+            {"ye", -EINVAL, 0},   {"yess", -EINVAL, 0},
+            {"2", -EINVAL, 0},    {"00", -EINVAL, 0},
+            {"01", -EINVAL, 0},   {"-1", -EINVAL, 0},
+            {"o", -EINVAL, 0},    {"yes\nno", -EINVAL, 0},
+            {"none", -EINVAL, 0},
+        };
+
+        check_parser(pw_parse_answer, cases, PW_ELEMENTS(cases));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_numbers),
-            cmocka_unit_test(test_spans),
-            cmocka_unit_test(test_sizes),
-            cmocka_unit_test(test_percentages),
-            cmocka_unit_test(test_time_anywhere),
-            cmocka_unit_test(test_time_local),
-            cmocka_unit_test(test_time_across_summer),
-            cmocka_unit_test(test_time_refused),
-            cmocka_unit_test(test_format_span),
-            cmocka_unit_test(test_span_both_ways),
-            cmocka_unit_test(test_format_size),
-            cmocka_unit_test(test_format_time),
-            cmocka_unit_test(test_format_extremes),
+            cmocka_unit_test(test_numbers),        cmocka_unit_test(test_spans),
+            cmocka_unit_test(test_sizes),          cmocka_unit_test(test_percentages),
+            cmocka_unit_test(test_answers),        cmocka_unit_test(test_time_anywhere),
+            cmocka_unit_test(test_time_local),     cmocka_unit_test(test_time_across_summer),
+            cmocka_unit_test(test_time_refused),   cmocka_unit_test(test_format_span),
+            cmocka_unit_test(test_span_both_ways), cmocka_unit_test(test_format_size),
+            cmocka_unit_test(test_format_time),    cmocka_unit_test(test_format_extremes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,12 +5,15 @@
  *
  *   manager-poll.c     look, prove, attribute     kernel -> sockets -> listeners
  *   manager-events.c   hear                       kernel -> sockets, owners -> listeners
+ *   manager-waiting.c  wait, fold                 … -> listeners
  *   manager-publish.c  judge, alert               listeners -> records -> writes, alerts
  *   manager-store.c    commit, tell, mark         writes -> store, alerts -> journal
  *
- * manager-rules.c keeps the rules, the baseline and the required ports; manager-bus.c what is asked
- * of systemd; manager-status.c what the daemon says of itself; manager-setup.c opens and frees all
- * that; manager.c is the event loop and the chores, whose times are all in `due`. */
+ * manager-unknown.c asks again for owners; manager-engine.c has the event engine, manager-spaces.c
+ * the other network namespaces; manager-rules.c keeps the rules, the baseline and the required
+ * ports; manager-bus.c what is asked of systemd; manager-past.c what earlier runs left;
+ * manager-status.c what the daemon says of itself; manager-setup.c opens and frees all that;
+ * manager.c is the event loop and the chores, whose times are all in `due`. */
 
 #include "daemon/alert.h"
 #include "daemon/attribution.h"
@@ -179,6 +182,7 @@ struct pw_manager {
         int64_t credit_nsec; /* CPU time saved up under CPUBudget; negative: to be waited for */
         uint64_t credit_since_usec;
         uint64_t interval_usec, polled_usec, next_poll_usec;
+        uint64_t soon_usec; /* a look is wanted by then; PW_USEC_INFINITY: none */
 
         struct pw_status status;
 };
@@ -199,7 +203,6 @@ char *manager_path(const char *dir, const char *name);
 /* manager-poll.c: all return 0 or -ENOMEM */
 int manager_poll(struct pw_manager *m);
 int manager_held_back(struct pw_manager *m, uint64_t now_usec);
-int manager_ask_again(struct pw_manager *m, uint64_t now_usec);
 
 /* The record of a socket: identity and labels. NULL: out of memory. */
 struct pw_record *manager_make_record(struct pw_manager *m, const struct pw_socket *socket,
@@ -209,25 +212,57 @@ uint64_t manager_wall_clock(struct pw_manager *m, uint64_t boot_usec);
 /* The socket becomes one of the listener that its owner makes it; `ret` may be NULL. */
 int manager_attach(struct pw_manager *m, const struct pw_change *change, struct pw_owner *owner,
                    struct pw_listener **ret);
-/* Looks for all of its holders in a moment. */
-int manager_ask_later(struct pw_manager *m, const struct pw_change *opened);
+enum pw_proof manager_prove(struct pw_manager *m, const struct pw_socket *socket);
+
+/* manager-unknown.c */
+/* Owners of sockets, one reference each; freed as a whole. */
+struct manager_owners {
+        const struct pw_socket **sockets;
+        struct pw_owner **owners;
+        size_t n;
+};
+
+void manager_owners_done(struct manager_owners *owners);
+int manager_owners_reserve(struct manager_owners *owners, size_t n);
+/* Looks for all holders of the socket in a moment; `attached`: it has a listener. */
+int manager_ask_later(struct pw_manager *m, const struct pw_change *opened, bool attached);
+int manager_ask_again(struct pw_manager *m, uint64_t now_usec);
 /* Forgets that a look showed the socket where nobody was found to hold it. False: no such. */
 bool manager_forget_unbelieved(struct pw_manager *m, const struct pw_socket *socket);
 
-/* manager-events.c */
-int manager_events_init(struct pw_manager *m);
+/* manager-engine.c */
+int manager_engine_init(struct pw_manager *m);
+void manager_engine_done(struct pw_manager *m);
+bool manager_hears_all(const struct pw_manager *m);
 void manager_list_by_engine(struct pw_manager *m); /* attribution does */
 /* Sockets that nobody holds and that are proven to be the kernel's own get it as their owner. */
 int manager_find_kernels(struct pw_manager *m, const struct pw_socket *const *sockets,
                          struct pw_owner **owners, size_t n);
+
+/* manager-events.c */
 int manager_events_start(struct pw_manager *m); /* from now on */
-void manager_events_done(struct pw_manager *m);
-int manager_hear(struct pw_manager *m); /* what has been told so far */
-bool manager_hears_all(const struct pw_manager *m);
-int manager_waited(struct pw_manager *m, uint64_t now_usec);
+int manager_hear(struct pw_manager *m);         /* what has been told so far */
+void manager_forget_opener(struct pw_manager *m);
+/* Hands a socket to its listener. Who holds it besides the one who opened it shows later. */
+int manager_tell_opened(struct pw_manager *m, const struct pw_socket *socket,
+                        struct pw_owner *owner, uint64_t opened_usec);
 /* The listener's socket went at that moment (0: between two looks). One that was not published yet
  * is published as open first: it was there, however short. */
 int manager_tell_closed(struct pw_manager *m, struct pw_listener *listener, uint64_t closed_usec);
+static inline struct pw_change manager_opened(const struct pw_socket *socket, uint64_t opened_usec)
+{
+        return (struct pw_change){.by_event = true, .since_usec = opened_usec, .socket = *socket};
+}
+
+/* manager-waiting.c */
+/* Whether the rules expect somebody else on this port, who this owner may be about to become. 1, 0
+ * or -ENOMEM. */
+int manager_may_become_expected(struct pw_manager *m, const struct pw_socket *socket,
+                                struct pw_owner *owner);
+bool manager_may_be_one_of_many(const struct pw_socket *socket);
+int manager_wait(struct pw_manager *m, struct pw_waiting *waiting, const struct pw_socket *socket,
+                 struct pw_owner *owner, uint64_t opened_usec);
+int manager_waited(struct pw_manager *m, uint64_t now_usec);
 int manager_end_lingering(struct pw_manager *m, uint64_t now_usec);
 
 /* manager-spaces.c */

@@ -191,7 +191,7 @@ static int set_up(struct pw_manager *m)
                             strerror(-r));
         read_host(m);
         say_status(m);
-        r = manager_events_init(m);
+        r = manager_engine_init(m);
         if (r == 0)
                 r = drop_privileges(m);
         if (r == 0)
@@ -222,6 +222,7 @@ int pw_manager_new(const struct pw_options *options, struct pw_manager **ret)
         m->config = pw_config_default;
         m->state_fd = m->run_fd = m->lock_fd = -EBADF;
         m->proc_fd = m->root_fd = m->etc_fd = m->cgroup_fd = -EBADF;
+        m->soon_usec = PW_USEC_INFINITY;
         for (size_t i = 0; i < CHORE_COUNT; i++)
                 m->due[i] = PW_USEC_INFINITY;
         r = manager_event_init(m);
@@ -252,7 +253,7 @@ void pw_manager_free(struct pw_manager *m)
         sd_event_source_disable_unref(m->poll_timer);
         sd_event_source_disable_unref(m->chore_timer);
         pw_bus_free(m->bus);
-        manager_events_done(m);
+        manager_engine_done(m);
         sd_event_unref(m->event);
         pw_journal_free(m->journal);
         pw_writes_done(&m->writes);

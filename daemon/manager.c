@@ -225,16 +225,18 @@ static int on_chores(sd_event_source *timer _unused_, uint64_t usec _unused_, vo
         return r < 0 ? r : arm_chores(m);
 }
 
-/* At most so often: whoever has this done again and again does not get more than polling costs. */
+/* At most so often, and seldom for him who has this done again and again. */
 #define SOON_USEC (200 * PW_USEC_PER_MSEC)
+#define SOON_OVERDRAWN_USEC (2 * PW_USEC_PER_SEC)
 
 void manager_look_soon(struct pw_manager *m)
 {
-        uint64_t usec = PW_MAX(m->polled_usec + SOON_USEC, pw_now_boottime());
+        uint64_t pause_usec = m->credit_nsec < 0 ? SOON_OVERDRAWN_USEC : SOON_USEC;
 
-        if (m->next_poll_usec > usec) {
-                m->next_poll_usec = usec;
-                (void)arm(m->poll_timer, usec);
+        m->soon_usec = PW_MIN(m->soon_usec, PW_MAX(m->polled_usec + pause_usec, pw_now_boottime()));
+        if (m->next_poll_usec > m->soon_usec) {
+                m->next_poll_usec = m->soon_usec;
+                (void)arm(m->poll_timer, m->soon_usec);
         }
 }
 
@@ -242,8 +244,10 @@ static int on_poll(sd_event_source *timer, uint64_t usec _unused_, void *userdat
 {
         struct pw_manager *m = userdata;
         uint64_t cpu_nsec = pw_now_cpu_nsec(), wall_usec = pw_now_boottime(), now_usec;
-        int r = manager_poll(m);
+        int r;
 
+        m->soon_usec = PW_USEC_INFINITY; /* what is wanted from here on is another one */
+        r = manager_poll(m);
         if (r < 0)
                 return r;
         cpu_nsec = pw_now_cpu_nsec() - cpu_nsec;
@@ -258,7 +262,8 @@ static int on_poll(sd_event_source *timer, uint64_t usec _unused_, void *userdat
         if (manager_hears_all(m) && m->interval_usec > 0) /* only to set right what they missed */
                 m->interval_usec = PW_MAX(m->interval_usec, INTERVAL_MAX_USEC);
         m->polled_usec = now_usec;
-        m->next_poll_usec = m->interval_usec > 0 ? now_usec + m->interval_usec : 0;
+        m->next_poll_usec =
+            m->interval_usec > 0 ? PW_MIN(now_usec + m->interval_usec, m->soon_usec) : 0;
         r = arm(timer, m->next_poll_usec);
         if (r < 0)
                 return r;

@@ -73,14 +73,20 @@ static bool is_graver(unsigned reasons, unsigned before)
 static int update(struct pw_store *store, const struct pw_record *record,
                   const struct alert_row *row)
 {
-        struct pw_call call = pw_call(store, PW_SQL_ALERT_UPDATE);
+        struct pw_call call;
+        int64_t former;
+        int r = pw_store_word(store, record->former_rule, &former);
 
+        if (r < 0)
+                return r;
+        call = pw_call(store, PW_SQL_ALERT_UPDATE);
         pw_call_int(&call, row->id);
         pw_call_int(&call, record->reasons);
         pw_call_id(&call, (int64_t)record->delivered_usec);
         pw_call_id(&call, (int64_t)record->resolved_usec);
         pw_call_int(&call, record->alert_count);
         pw_call_int(&call, is_graver(record->reasons, row->reasons));
+        pw_call_id(&call, former);
         return pw_call_run(&call, NULL);
 }
 
@@ -91,8 +97,11 @@ static int insert(struct pw_store *store, const struct pw_write *write, int64_t 
         uint64_t resolved = record->resolved_usec;
         struct pw_detail detail;
         struct pw_call call;
+        int64_t former = 0;
         int r = pw_store_detail(store, record, &detail);
 
+        if (r == 0)
+                r = pw_store_word(store, record->former_rule, &former);
         if (r < 0)
                 return r;
         if (write->kind == PW_WRITE_RESOLVED && resolved == 0)
@@ -106,6 +115,7 @@ static int insert(struct pw_store *store, const struct pw_write *write, int64_t 
         pw_call_id(&call, (int64_t)resolved);
         pw_call_int(&call, PW_MAX(record->alert_count, 1u));
         pw_call_detail(&call, record, &detail);
+        pw_call_id(&call, former);
         r = pw_call_insert(&call, &row->id);
         if (r < 0)
                 return r;

@@ -142,13 +142,14 @@ int pw_span_class(uint64_t opened_usec, uint64_t closed_usec);
 /* ---- records from rows (store-row.c) ---- */
 
 /* Columns as pw_row_record() expects them. `d` is the table with the detail of that moment (pids,
- * verdict): `i` the interval or `a` the alert; h holder, l listener, o owner, r the rule's word. */
+ * verdict): `i` the interval or `a` the alert; h holder, l listener, o owner, r the
+ * rule's word, f the former rule's. */
 #define PW_ROW_COLUMNS(d)                                                                          \
         " l.key, l.netns, l.protocol, l.port, l.address, l.device, l.ephemeral, l.traits,"         \
         " o.user, o.exe, h.uid, h.unknown, h.comm, h.cmdline, h.unit, h.user_unit, "               \
         "h.container, " d ".pids, " d ".holders, " d ".verdict, r.text,"                           \
         " i.sockets, i.cookie, i.opened, i.opened_how, i.last_seen, i.closed, i.closed_how,"       \
-        " a.id, a.reasons, a.raised, a.delivered, a.resolved, a.count "
+        " a.id, a.reasons, a.raised, a.delivered, a.resolved, a.count, f.text "
 /* The tables of an interval `i`, with the newest alert that is open on its listener; an
  * interval that was over before the alert was raised has nothing to do with it. */
 #define PW_ROW_OF_INTERVAL                                                                         \
@@ -156,13 +157,15 @@ int pw_span_class(uint64_t opened_usec, uint64_t closed_usec);
         " CROSS JOIN holder h ON h.id = i.holder LEFT JOIN word r ON r.id = i.rule"                \
         " LEFT JOIN alert a ON a.id = (SELECT max(id) FROM alert"                                  \
         "  WHERE listener = l.id AND resolved IS NULL"                                             \
-        "  AND (i.closed IS NULL OR raised <= i.closed)) "
+        "  AND (i.closed IS NULL OR raised <= i.closed))"                                          \
+        " LEFT JOIN word f ON f.id = a.former "
 /* The tables of an alert `a`, with its listener's newest interval. */
 #define PW_ROW_OF_ALERT                                                                            \
         " CROSS JOIN listener l ON l.id = a.listener CROSS JOIN owner o ON o.id = l.owner"         \
         " CROSS JOIN holder h ON h.id = a.holder LEFT JOIN word r ON r.id = a.rule"                \
         " LEFT JOIN interval i ON i.id = (SELECT id FROM interval"                                 \
-        "  WHERE listener = l.id ORDER BY opened DESC LIMIT 1) "
+        "  WHERE listener = l.id ORDER BY opened DESC LIMIT 1)"                                    \
+        " LEFT JOIN word f ON f.id = a.former "
 
 /* Makes a record of the current row; nothing in the file is trusted. `heartbeat_usec` is when open
  * intervals were last seen. 0; 1: the row makes no sense and is to be skipped; -ENOMEM. */

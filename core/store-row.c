@@ -48,6 +48,7 @@ enum column {
         COLUMN_DELIVERED,
         COLUMN_RESOLVED,
         COLUMN_COUNT,
+        COLUMN_FORMER_RULE,
 };
 
 #define ALL_REASONS ((1u << PW_REASON_COUNT) - 1)
@@ -284,6 +285,8 @@ int pw_row_record(sqlite3_stmt *row, uint64_t heartbeat_usec, struct pw_record *
         r = read_owner(row, record);
         if (r == 0)
                 r = cell_shared(row, COLUMN_RULE, &record->rule);
+        if (r == 0)
+                r = cell_shared(row, COLUMN_FORMER_RULE, &record->former_rule);
         if (r < 0)
                 return r;
         record->verdict =

@@ -131,8 +131,13 @@ static const char *const schema_1 =
     "PRAGMA user_version = 1;";
 _Static_assert(PW_STORE_APPLICATION_ID == 0x70777463, "as in schema_1");
 
+/* The rule by which a listener was expected until that rule went, so that an alert that is told again
+ * after a restart says it, too. */
+static const char *const schema_2 = "ALTER TABLE alert ADD COLUMN former INTEGER;"
+                                    "PRAGMA user_version = 2;";
+
 /* migrations[n] makes schema n + 1 of schema n, and sets user_version. */
-static const char *const migrations[PW_STORE_SCHEMA] = {schema_1};
+static const char *const migrations[PW_STORE_SCHEMA] = {schema_1, schema_2};
 
 /* Real tables only: a view or virtual table of that name would run somebody else's code. */
 static const char *const count_tables =

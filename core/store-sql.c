@@ -61,11 +61,11 @@ const char *const pw_sql_texts[PW_SQL_COUNT] = {
         " WHERE listener = ?2 AND raised = ?3 AND id <> ?1",
     [PW_SQL_ALERT_ADD] =
         "INSERT INTO alert (id, listener, reasons, raised, delivered, resolved, count, holder,"
-        " pids, holders, verdict, rule)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        " pids, holders, verdict, rule, former)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     [PW_SQL_ALERT_UPDATE] =
         "UPDATE alert SET reasons = ?2, delivered = iif(?6, ?3, coalesce(?3, delivered)),"
-        " resolved = ?4, count = ?5 WHERE id = ?1",
+        " resolved = ?4, count = ?5, former = ?7 WHERE id = ?1",
     [PW_SQL_ALERT_DELIVERED] = "UPDATE alert SET delivered = ?2 WHERE id = ?1",
     [PW_SQL_ALERT_RESOLVED] = "UPDATE alert SET resolved = ?2 WHERE id = ?1 AND resolved IS NULL",
     [PW_SQL_ALERT_MOVE] =

@@ -54,8 +54,8 @@ struct pw_record {
         uint64_t cookie;  /* of one of them: proves after a restart of the daemon that it stayed */
         enum pw_verdict verdict;
         const char *rule;        /* "FILE:LINE" of the rule that decided; NULL: none matched */
-        const char *former_rule; /* by which it was expected, until that rule went; NULL: none. Not
-                                  * in the store */
+        const char *former_rule; /* by which it was expected, until that rule went; NULL: none. With
+                                  * the alert in the store */
 
         /* interval */
         uint64_t opened_usec;

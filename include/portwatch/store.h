@@ -11,7 +11,7 @@
 #include <portwatch/event.h>
 
 #define PW_STORE_FILE "history.db"
-#define PW_STORE_SCHEMA 1 /* PRAGMA user_version that this program writes */
+#define PW_STORE_SCHEMA 2 /* PRAGMA user_version that this program writes */
 
 struct pw_store;
 

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A history that a newer version has made: refused with a clear message, untouched, and given up
-# after a few tries; with the right version all goes on. Would catch: a downgrade that damages or
-# sets aside the history, a service that restarts for ever, and a reason nobody is told.
+# after a few tries; with the right version all goes on. One that an earlier version has made is kept
+# and brought up. Would catch: a downgrade that damages or sets aside the history, an upgrade that
+# loses it, a service that restarts for ever, and a reason nobody is told.
 # shellcheck source=tests/system/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/system/lib.sh"
 
@@ -49,6 +50,16 @@ schema "$ours"
 systemctl reset-failed portwatchd
 systemctl start portwatchd || fail "the daemon does not start"
 sync_looks
+assert_eq "$(alerts '.port == 8080')" 1 "alerts for port 8080"
+assert_eq "$(intervals 8080)" 1 "intervals of port 8080"
+assert_eq "$(alert_entries 8080)" 1 "alerts in the journal"
+step "an earlier schema is brought up to this one, with its history"
+systemctl stop portwatchd
+setpriv --reuid=portwatch --regid=portwatch --clear-groups \
+        sqlite3 $DB "ALTER TABLE alert DROP COLUMN former; PRAGMA user_version = 1" || fail "sqlite3"
+systemctl start portwatchd || fail "the daemon does not start"
+sync_looks
+assert_eq "$(schema)" "$ours" "the schema"
 assert_eq "$(alerts '.port == 8080')" 1 "alerts for port 8080"
 assert_eq "$(intervals 8080)" 1 "intervals of port 8080"
 assert_eq "$(alert_entries 8080)" 1 "alerts in the journal"

@@ -123,7 +123,7 @@ static void test_live(void **state)
 static bool mount_overlay(void)
 {
         return unshare(CLONE_NEWNS) == 0 &&
-               mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+               mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
                mount("tmpfs", "/mnt", "tmpfs", 0, NULL) == 0 && mkdir("/mnt/lower", 0755) == 0 &&
                mount("tmpfs", "/mnt/lower", "tmpfs", 0, NULL) == 0 &&
                mkdir("/mnt/upper", 0755) == 0 && mkdir("/mnt/work", 0755) == 0 &&

@@ -488,6 +488,7 @@ static void test_resume_same_boot(void **state)
         add(fixture, PW_WRITE_OPEN, one, T0);
         one->alert_id = 5;
         one->reasons = PW_REASON_UNEXPECTED;
+        assert_int_equal(pw_shared_set(&one->former_rule, "/etc/rules.d/gone.rules:1"), 0);
         add(fixture, PW_WRITE_ALERT, one, T0);
         apply(fixture, T0);
         put_interval(fixture, two, T0, T0 + 10);
@@ -512,6 +513,7 @@ static void test_resume_same_boot(void **state)
         assert_string_equal(past.recent.items[0]->listener_id, two->listener_id);
         assert_int_equal(past.alerts.n, 1);
         assert_int_equal(past.alerts.items[0]->alert_id, 5);
+        assert_string_equal(past.alerts.items[0]->former_rule, "/etc/rules.d/gone.rules:1");
         pw_past_done(&past);
 
         /* What ended before the time asked for is not recent. */

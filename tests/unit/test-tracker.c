@@ -440,7 +440,7 @@ static void test_event_closes_what_has_moved(void **state)
 }
 
 #define MANY 3000 /* more than are kept beside the array */
-#define STEPS 20000
+#define STEPS 8000
 
 /* Against a plain table, with looks now and then. */
 static void test_events_and_looks_agree(void **state)
@@ -465,7 +465,7 @@ static void test_events_and_looks_agree(void **state)
                 n = n - there[k] + (i % 4 != 3);
                 there[k] = i % 4 != 3;
                 assert_int_equal(pw_tracker_count(tracker), n);
-                if (i % 1777 != 0)
+                if (i % 777 != 0)
                         continue;
                 begin(true);
                 for (k = 0; k < MANY; k++)

@@ -17,6 +17,10 @@ store_is_full() {
         [ "$(store_state)" != ok ]
 }
 
+store_is_ok() {
+        [ "$(store_state)" = ok ]
+}
+
 has_alert() { # PORT
         [ "$(alerts ".port == $1")" = 1 ]
 }
@@ -48,7 +52,7 @@ rm $STATE/filler
 begun=$(now_usec)
 wait_for 30 "the history is written again" has_alert 8080
 figure "the history has it after $((($(now_usec) - begun) / 1000)) ms"
-assert_eq "$(store_state)" ok "the history"
+wait_for 10 "the status says so" store_is_ok
 assert_eq "$(entries MESSAGE_ID=49c3a9ee4c3846299b216b59619cef97)" 1 "entries that say so"
 assert_eq "$(alert_entries 8080)" 1 "alerts in the journal"
 wait_for 10 "the status line is as before" status_says 'polling every [^;]*$'

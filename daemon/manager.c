@@ -57,7 +57,7 @@ static int arm_chores(struct pw_manager *m)
 {
         uint64_t next = next_chore(m);
 
-        if (next == m->armed_usec)
+        if (next == m->armed_usec && next > 0) /* 0: at once, and also: not armed */
                 return 0;
         m->armed_usec = next;
         return arm(m->chore_timer, next);

@@ -139,27 +139,6 @@ static struct pw_engine *open_engine(int proc_fd)
         return engine;
 }
 
-/* One call of on_row(). */
-struct descriptors {
-        pw_descriptor_found found;
-        void *userdata;
-};
-
-static int on_row(void *userdata, const struct pw_engine_row *row)
-{
-        const struct descriptors *descriptors = userdata;
-
-        return descriptors->found(descriptors->userdata, row->socket.inode, row->pid, row->started,
-                                  row->comm);
-}
-
-static int list_descriptors(void *userdata, pw_descriptor_found found, void *found_userdata)
-{
-        struct descriptors descriptors = {found, found_userdata};
-
-        return pw_engine_holders(userdata, 0, on_row, &descriptors);
-}
-
 static int find_owners(struct pw_live *live, const struct pw_socket *const *sockets, size_t n,
                        struct pw_owner **owners)
 {
@@ -178,7 +157,7 @@ static int find_owners(struct pw_live *live, const struct pw_socket *const *sock
         engine = open_engine(proc);
         if (r == 0 && engine && pw_engine_works(engine, PW_ENGINE_HOLDERS))
                 pw_attribution_list_by(attribution,
-                                       (struct pw_descriptors){list_descriptors, engine});
+                                       (struct pw_descriptors){pw_engine_descriptors, engine});
         if (r == 0)
                 r = pw_attribution_find(attribution, sockets, n, true, owners);
         live->hidden = r == 0 && pw_attribution_is_partial(attribution);

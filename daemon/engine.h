@@ -130,3 +130,9 @@ int pw_engine_sockets(struct pw_engine *engine, uint8_t protocol, pw_engine_row_
  * it before. Returns as above. */
 int pw_engine_holders(struct pw_engine *engine, pid_t pid, pw_engine_row_found found,
                       void *userdata);
+
+/* The same of all processes, as attribution takes it (struct pw_descriptors): `engine` is one. */
+int pw_engine_descriptors(void *engine,
+                          int (*found)(void *userdata, uint32_t inode, pid_t pid, uint64_t started,
+                                       const char *comm),
+                          void *userdata);

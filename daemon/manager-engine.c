@@ -17,30 +17,6 @@ bool manager_hears_all(const struct pw_manager *m)
         return works(m, PW_ENGINE_TCP) && works(m, PW_ENGINE_UDP);
 }
 
-/* ---- owners ---- */
-
-/* One call of on_row(). */
-struct descriptors {
-        pw_descriptor_found found;
-        void *userdata;
-};
-
-static int on_row(void *userdata, const struct pw_engine_row *row)
-{
-        const struct descriptors *descriptors = userdata;
-
-        return descriptors->found(descriptors->userdata, row->socket.inode, row->pid, row->started,
-                                  row->comm);
-}
-
-static int list_descriptors(void *userdata, pw_descriptor_found found, void *found_userdata)
-{
-        struct pw_manager *m = userdata;
-        struct descriptors descriptors = {found, found_userdata};
-
-        return pw_engine_holders(m->engine, 0, on_row, &descriptors);
-}
-
 /* ---- the kernel's own ---- */
 
 /* Owners of sockets that no process holds, while the engine lists all sockets. */
@@ -97,7 +73,7 @@ void manager_list_by_engine(struct pw_manager *m)
 {
         if (works(m, PW_ENGINE_HOLDERS))
                 pw_attribution_list_by(m->attribution,
-                                       (struct pw_descriptors){list_descriptors, m});
+                                       (struct pw_descriptors){pw_engine_descriptors, m->engine});
 }
 
 int manager_engine_init(struct pw_manager *m)

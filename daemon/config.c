@@ -45,7 +45,7 @@ static const char *const sections[] = {"Watch", "History", "Alerts"};
 #define SECTIONS_EXPECTED "[Watch], [History] or [Alerts]"
 
 struct kind {
-        const char *what;
+        const char *what; /* with bounds behind it, where there are more than two values */
         int (*parse)(const char *text, uint64_t *ret);
 };
 static const struct kind span = {"a time span", pw_parse_span};
@@ -262,7 +262,11 @@ static void set_value(struct reader *reader, const struct setting *setting, cons
 
         if (!*text)
                 *field = *field_of(setting, &preset);
-        else if (parse_value(setting, text, field) < 0)
+        else if (parse_value(setting, text, field) == 0)
+                return;
+        else if (setting->kind == &answer)
+                refuse(reader, "%s=%s: expected %s", setting->name, text, answer.what);
+        else
                 refuse(reader, "%s=%s: expected %s from %s to %s, such as %s", setting->name, text,
                        setting->kind->what, setting->min, setting->max, setting->example);
 }

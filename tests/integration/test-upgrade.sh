@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # A history that an earlier version has made, one for each schema so far: the daemon goes on with it.
 # Would catch: a migration that loses or changes rows, one that fails half-way, a new alert that takes
-# the number of an old one.
+# the number of an old one, a reader that does not say what to do.
 # shellcheck source=tests/integration/lib.sh
 . "${PW_SOURCE:?is the source directory}/tests/integration/lib.sh"
 
@@ -35,6 +35,8 @@ for schema in 1; do
         chmod 0640 "$DB"*
         ! getent passwd portwatch >/dev/null || chown portwatch: "$DB"*
 
+        assert_exit 1 ctl list
+        assert_says "$T/err" "earlier version \(schema $schema\).*start it" "what ctl says before"
         start_daemon
         hold new tcp:127.0.0.1:8801
         wait_for 20 "a new alert" has_alert ".port == 8801"

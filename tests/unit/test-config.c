@@ -134,7 +134,7 @@ static void values_that_are_none_are_refused(void **state _unused_)
                        "p.conf:2: PollIntervalSec=soon: ", "expected a time span");
         assert_refused("[Watch]\nPollIntervalSec=-1\n", "p.conf:2: ", "expected a time span");
         assert_refused("[Watch]\nCPUBudget=0.2\n", "p.conf:2: ", "expected a percentage");
-        assert_refused("[Watch]\nEvents=maybe\n", "p.conf:2: ", "expected yes or no");
+        assert_refused("[Watch]\nEvents=maybe\n", "p.conf:2: Events=maybe: ", "expected yes or no");
         assert_refused("[History]\nMaxUseBytes=99999999999999999999\n",
                        "p.conf:2: ", "expected a size");
         assert_refused("[Watch]\nPollIntervalSec=1s # often\n",

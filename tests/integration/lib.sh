@@ -260,6 +260,28 @@ release() { # NAME
         unset "HOLDERS[$1]"
 }
 
+# configure_unbound SETTING: a resolver at 127.0.0.1:53 whose upstream is at port 5300.
+configure_unbound() {
+        cat >"$T/unbound.conf" <<-END
+        server:
+                interface: 127.0.0.1
+                chroot: ""
+                username: ""
+                directory: "$T"
+                pidfile: "$T/unbound.pid"
+                use-syslog: no
+                do-not-query-localhost: no
+                module-config: "iterator"
+                num-threads: 1
+                $1
+        forward-zone:
+                name: "."
+                forward-addr: 127.0.0.1@5300
+        remote-control:
+                control-enable: no
+END
+}
+
 # churn NAME ARGUMENT…: the same for churn.
 churn() {
         local name=$1

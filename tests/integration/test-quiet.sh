@@ -103,24 +103,7 @@ fi
 resolve() {
         fast
         rule 10-allow.rules "allow any 53 exe=$(realpath "$(command -v unbound)")" 'allow udp 5300'
-        cat >"$T/unbound.conf" <<-END
-        server:
-                interface: 127.0.0.1
-                chroot: ""
-                username: ""
-                directory: "$T"
-                pidfile: "$T/unbound.pid"
-                use-syslog: no
-                do-not-query-localhost: no
-                module-config: "iterator"
-                num-threads: 1
-                $1
-        forward-zone:
-                name: "."
-                forward-addr: 127.0.0.1@5300
-        remote-control:
-                control-enable: no
-END
+        configure_unbound "$1"
         hold upstream udp:127.0.0.1:5300
         start_daemon
         unbound -d -c "$T/unbound.conf" >"$T/unbound.log" 2>&1 </dev/null &

@@ -76,24 +76,7 @@ ask() { # FIRST COUNT
 }
 
 resolve() { # SETTING
-        cat >"$T/unbound.conf" <<-END
-        server:
-                interface: 127.0.0.1
-                chroot: ""
-                username: ""
-                directory: "$T"
-                pidfile: "$T/unbound.pid"
-                use-syslog: no
-                do-not-query-localhost: no
-                module-config: "iterator"
-                num-threads: 1
-                $1
-        forward-zone:
-                name: "."
-                forward-addr: 127.0.0.1@5300
-        remote-control:
-                control-enable: no
-END
+        configure_unbound "$1"
         fresh
         rule 10-allow.rules "allow any 53 exe=$RESOLVER" 'allow udp 5300'
         start_upstream

@@ -72,8 +72,10 @@ static int read_opener(struct pw_attribution *attribution, const struct pw_opene
         return attribution_read_process(attribution, &holder, ret);
 }
 
-/* Unit and container by a control group's id; empty where it is not there any more. */
-static int read_names(struct pw_attribution *attribution, uint64_t id, struct pw_cgroup_names *ret)
+/* Unit and container by a control group's id; where it is not there any more, by the path that it
+ * is told to have had ("": none). */
+static int read_names(struct pw_attribution *attribution, uint64_t id, const char *told,
+                      struct pw_cgroup_names *ret)
 {
         _cleanup_(pw_cgroups_done) struct pw_cgroups cgroups = {0};
         const char *path;
@@ -85,8 +87,7 @@ static int read_names(struct pw_attribution *attribution, uint64_t id, struct pw
         if (r < 0)
                 return r;
         path = pw_cgroups_path(&cgroups, id);
-        if (path)
-                pw_cgroup_names_parse(path, ret);
+        pw_cgroup_names_parse(path ? path : told, ret);
         return 0;
 }
 
@@ -110,7 +111,7 @@ static int remember_opener(struct pw_attribution *attribution, const struct pw_o
 static int rename_by_cgroup(struct pw_attribution *attribution, uint64_t id, struct pw_owner *owner)
 {
         struct pw_cgroup_names names;
-        int r = read_names(attribution, id, &names);
+        int r = read_names(attribution, id, "", &names);
 
         return r < 0 || !(names.unit[0] || names.user_unit[0] || names.container[0])
                    ? r
@@ -158,7 +159,7 @@ int pw_attribution_opener(struct pw_attribution *attribution, const struct pw_op
         struct pw_holder holder = {.pid = opener->pid, .started = opener->started};
         struct pw_cgroup_names names;
         /* First of all: systemd removes the group of a service as soon as it has ended. */
-        int r = read_names(attribution, opener->cgroup_id, &names);
+        int r = read_names(attribution, opener->cgroup_id, opener->cgroup, &names);
 
         if (r == 0)
                 r = read_opener(attribution, opener, &owner);

@@ -202,7 +202,7 @@ static int look_again(struct pw_manager *m, const struct pw_waiting_socket *sock
                       struct pw_owner **ret)
 {
         const struct pw_owner *known = socket->owner;
-        struct pw_opener opener = {.uid = known->uid, .exe = ""};
+        struct pw_opener opener = {.uid = known->uid, .exe = "", .cgroup = ""};
         int r;
 
         if (known->n_pids > 0) {

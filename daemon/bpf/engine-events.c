@@ -52,38 +52,53 @@ void engine_read_socket(const struct record_socket *record, struct pw_socket *re
         *ret_flags = record->flags & (RECORD_EXPLICIT | RECORD_KERNEL);
 }
 
-/* Turns the names around. `path` has room for RECORD_EXE_MAX + 1 bytes. */
-static void read_path(const struct record_exe *exe, char *path)
+/* Turns the names around; `path` has room for `size` + 1 bytes. Returns its end. */
+static char *read_names(const char *names, size_t length, size_t size, char *path)
 {
-        size_t left = PW_MIN((size_t)exe->length, (size_t)RECORD_EXE_MAX);
+        size_t left = PW_MIN(length, size);
         char *to = path;
 
         while (left > 0) {
                 size_t begin = left - 1; /* of the name that ends at `left`, NUL included */
 
-                while (begin > 0 && exe->path[begin - 1] != '\0')
+                while (begin > 0 && names[begin - 1] != '\0')
                         begin--;
                 *to++ = '/';
-                memcpy(to, exe->path + begin, left - 1 - begin);
+                memcpy(to, names + begin, left - 1 - begin);
                 to += left - 1 - begin;
                 left = begin;
         }
         *to = '\0';
-        if (exe->flags & RECORD_EXE_TRUNCATED)
-                memmove(path, path + 1, (size_t)(to - path));
+        return to;
 }
 
-static void read_opener(const struct pw_engine *engine, const struct record_event *record, char *exe,
-                       struct pw_opener *ret)
+/* The texts of an opener. */
+struct texts {
+        char exe[RECORD_EXE_MAX + 1], cgroup[RECORD_CGROUP_MAX + 1];
+};
+
+static void read_texts(const struct record_event *record, struct texts *texts)
 {
-        read_path(&record->exe, exe);
+        const struct record_exe *exe = &record->exe;
+        char *end = read_names(exe->path, exe->length, RECORD_EXE_MAX, texts->exe);
+
+        if (exe->flags & RECORD_EXE_TRUNCATED)
+                memmove(texts->exe, texts->exe + 1, (size_t)(end - texts->exe));
+        read_names(record->cgroup.path, record->cgroup.length, RECORD_CGROUP_MAX, texts->cgroup);
+}
+
+static void read_opener(const struct pw_engine *engine, const struct record_event *record,
+                        struct texts *texts, struct pw_opener *ret)
+{
+        read_texts(record, texts);
         *ret = (struct pw_opener){
             .pid = (pid_t)record->holder.pid,
             .started = record->holder.started_nsec / engine->tick_nsec,
             .uid = record->holder.uid,
-            .cgroup_id = record->cgroup_id,
+            .cgroup_id = record->cgroup.id,
+            .cgroup = texts->cgroup,
             .mount_ns = record->mount_ns,
-            .exe = exe,
+            .exe = texts->exe,
             .exe_flags = record->exe.flags,
             .exe_inode = record->exe.inode,
             .exe_device = makedev(record->exe.device >> 20, record->exe.device & 0xfffff),
@@ -94,8 +109,8 @@ static void read_opener(const struct pw_engine *engine, const struct record_even
 static int tell(const struct pw_engine *engine, const struct record_event *record, size_t size,
                 pw_engine_found found, void *userdata)
 {
-        struct pw_engine_event event = {.opener.exe = ""};
-        char exe[RECORD_EXE_MAX + 1];
+        struct pw_engine_event event = {.opener = {.exe = "", .cgroup = ""}};
+        struct texts texts;
 
         if (size < offsetof(struct record_event, holder) ||
             (!record->closed && size < sizeof *record))
@@ -105,7 +120,7 @@ static int tell(const struct pw_engine *engine, const struct record_event *recor
         engine_read_socket(&record->socket, &event.socket, &event.flags);
         event.netns_id = record->socket.netns_id;
         if (!event.closed)
-                read_opener(engine, record, exe, &event.opener);
+                read_opener(engine, record, &texts, &event.opener);
         return found(userdata, &event);
 }
 

@@ -52,6 +52,12 @@ struct sock_common {
 
 struct kernfs_node {
         __u64 id;
+        struct kernfs_node *__parent; /* since Linux 6.15 */
+        const char *name;
+};
+
+struct kernfs_node___6_14 {
+        struct kernfs_node *parent;
 };
 
 struct cgroup {

@@ -24,6 +24,8 @@
 #define SOCK_BINDPORT_LOCK 8 /* sk_userlocks */
 
 #define PID_LEVELS_MAX 32 /* as the kernel's MAX_PID_NS_LEVEL */
+#define CGROUP_STEPS_MAX 12
+#define CGROUP_NAME_MAX 128 /* with its NUL */
 #define EXE_STEPS_MAX 48  /* of a path */
 #define EXE_NAME_MAX 256  /* with its NUL */
 
@@ -145,6 +147,44 @@ static __always_inline void read_holder(struct record_holder *record, struct tas
         record->pid = read_pid(leader);
         record->uid = BPF_CORE_READ(leader, real_cred, euid.val);
         bpf_core_read(record->comm, sizeof record->comm, &leader->comm);
+}
+
+/* ---- control groups ---- */
+
+static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
+{
+        struct kernfs_node___6_14 *older = (void *)node;
+
+        if (bpf_core_field_exists(node->__parent))
+                return BPF_CORE_READ(node, __parent);
+        return bpf_core_field_exists(older->parent) ? BPF_CORE_READ(older, parent) : NULL;
+}
+
+/* Its path, since it may be gone before anybody looks. */
+static __always_inline void read_cgroup(struct record_cgroup *record, struct task_struct *leader)
+{
+        struct kernfs_node *node = BPF_CORE_READ(leader, cgroups, dfl_cgrp, kn);
+        __u64 length = 0; /* as wide as a register: what is tested is what is used */
+
+        record->id = BPF_CORE_READ(node, id);
+        record->length = 0;
+        for (int i = 0; i < CGROUP_STEPS_MAX; i++) {
+                struct kernfs_node *parent = parent_of(node);
+                long n;
+
+                if (!parent) { /* the root has no name */
+                        record->length = (__u16)length;
+                        return;
+                }
+                if (length > RECORD_CGROUP_MAX - CGROUP_NAME_MAX)
+                        return;
+                n = bpf_probe_read_kernel_str(&record->path[length], CGROUP_NAME_MAX,
+                                              BPF_CORE_READ(node, name));
+                if (n <= 0 || n >= CGROUP_NAME_MAX)
+                        return;
+                length += (__u64)n;
+                node = parent;
+        }
 }
 
 /* ---- executables ---- */

@@ -33,6 +33,17 @@ struct record_holder {
         char comm[RECORD_COMM_MAX];
 };
 
+/* The second half is only there so that any name has room. */
+#define RECORD_CGROUP_MAX 256
+
+/* Names from the last to the first, each with its NUL; length 0: longer than what is kept. */
+struct record_cgroup {
+        __u64 id;
+        __u16 length;
+        __u16 reserved[3];
+        char path[RECORD_CGROUP_MAX];
+};
+
 enum record_exe_flags {
         RECORD_EXE_TRUNCATED = 1 << 0,
         RECORD_EXE_DELETED = 1 << 1,
@@ -54,7 +65,7 @@ struct record_event {
         __u32 mount_ns;
         struct record_socket socket;
         struct record_holder holder;
-        __u64 cgroup_id;
+        struct record_cgroup cgroup;
         struct record_exe exe;
 };
 

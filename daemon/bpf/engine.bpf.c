@@ -46,7 +46,7 @@ static __always_inline void tell_opened(struct sock *sk, __u64 cookie, __u8 flag
         event->socket.cookie = cookie;
         event->socket.flags |= flags;
         read_holder(&event->holder, leader);
-        event->cgroup_id = BPF_CORE_READ(leader, cgroups, dfl_cgrp, kn, id);
+        read_cgroup(&event->cgroup, leader);
         event->mount_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
         read_exe(&event->exe, task);
         bpf_ringbuf_submit(event, 0);

@@ -21,6 +21,7 @@ struct pw_opener {
         uint64_t started;   /* clock ticks since boot: as in /proc/PID/stat and pw_owner.started */
         uint32_t uid;       /* effective */
         uint64_t cgroup_id; /* of the process; that of the socket may be another */
+        const char *cgroup; /* its path from the root of all; "": not told, as it is too long */
         uint64_t mount_ns;  /* inode of its mount namespace */
         char comm[16];      /* of the process, not the thread; NUL-terminated */
         /* The path as /proc/PID/exe shows it, but without " (deleted)"; "" for the kernel's own

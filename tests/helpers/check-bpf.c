@@ -52,7 +52,8 @@ static bool opener_is(const struct pw_opener *owner, pid_t pid)
         char exe[4096];
 
         return owner->pid == pid && owner->started == started_of(pid) && owner->uid == 0 &&
-               owner->cgroup_id != 0 && owner->mount_ns != 0 &&
+               owner->cgroup_id != 0 && (owner->cgroup_id == 1 || owner->cgroup[0] == '/') &&
+               owner->mount_ns != 0 &&
                strcmp(owner->exe, exe_of(pid, exe, sizeof exe)) == 0;
 }
 

@@ -80,6 +80,7 @@ static void host_file(const char *path, struct pw_opener *opener)
 static struct pw_opener opener_of(const char *exe)
 {
         return (struct pw_opener){.pid = PID,
+                                  .cgroup = "",
                                   .started = STARTED,
                                   .uid = NOBODY,
                                   .mount_ns = host_mounts,
@@ -185,6 +186,21 @@ static void has_ended(void **state _unused_)
         assert_int_equal(unlinkat(top_fd, "proc/20/exe", 0), 0);
         find(&opener, 0);
         assert_then();
+}
+
+/* systemd removes the group of a service that has ended: the event has told its path. */
+static void its_group_has_gone(void **state _unused_)
+{
+        struct pw_opener opener = opener_of(NULL);
+
+        host_file("/bin/then", &opener);
+        opener.cgroup_id = 987654321;
+        opener.cgroup = "/system.slice/then.service";
+        find(&opener, 0);
+        assert_then();
+        opener.cgroup = ""; /* too long to be told */
+        find(&opener, 0);
+        assert_null(owner->unit);
 }
 
 /* Of another process namespace: no pid, but what it runs is told. */
@@ -353,9 +369,10 @@ static void without_a_path(void **state _unused_)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            TEST(lives),          TEST(has_ended),    TEST(not_visible),    TEST(by_systemd),
-            TEST(in_a_container), TEST(hostile_text), TEST(the_kernels),    TEST(the_hosts),
-            TEST(shows_a_path),   TEST(deleted),      TEST(without_a_path),
+            TEST(lives),        TEST(has_ended),   TEST(its_group_has_gone),
+            TEST(not_visible),  TEST(by_systemd),  TEST(in_a_container),
+            TEST(hostile_text), TEST(the_kernels), TEST(the_hosts),
+            TEST(shows_a_path), TEST(deleted),     TEST(without_a_path),
         };
 
         return cmocka_run_group_tests(tests, make_top, remove_top);

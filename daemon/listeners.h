@@ -18,6 +18,7 @@ struct pw_listener {
         bool required;            /* stands for a port that a rule requires, not for a socket */
         bool past;                /* open in the history of an earlier run, not yet settled */
         bool proven;              /* … and the very socket of that time is still there */
+        bool recounted;           /* published with another number of sockets, not yet stored */
         unsigned ports;           /* folded: ports so far in this interval; else 0 */
         uint64_t linger_usec;     /* folded: stays open until then (boot clock, like the others) */
         uint64_t gone_usec;       /* when its last socket went; 0: between two looks */

@@ -169,7 +169,6 @@ struct pw_manager {
         size_t n_entries, entries_capacity;
         uint64_t lost_before; /* entries that the journal had lost when alerts were told again */
         uint64_t events_lost; /* with the writes */
-        struct pw_records recounts; /* published with another number of sockets, not yet stored */
         int64_t last_alert_id;
         bool resync;       /* writes were lost: compare store and memory when it is open again */
         bool ready;        /* the first look that can be trusted is done; READY=1 has been sent */
@@ -283,6 +282,7 @@ const char *manager_device_name(const struct pw_manager *m, char *buffer,
 int manager_publish(struct pw_manager *m, uint64_t now_usec);
 int manager_publish_one(struct pw_manager *m, struct pw_listener *listener, uint64_t now_usec);
 int manager_rejudge(struct pw_manager *m);
+int manager_recount(struct pw_manager *m);
 int manager_sum_up(struct pw_manager *m, uint64_t now_usec);
 int manager_write(struct pw_manager *m, struct pw_write write);
 int manager_settle_alert(struct pw_manager *m, struct pw_record *record, unsigned reasons,
@@ -308,7 +308,6 @@ int manager_store_retry(struct pw_manager *m);
 int manager_heartbeat(struct pw_manager *m);
 void manager_forget(struct pw_manager *m, uint64_t now_usec); /* what has closed long ago */
 int manager_prune(struct pw_manager *m, uint64_t now_usec);
-int manager_recount(struct pw_manager *m);
 void manager_on_sent(void *userdata, int64_t alert_id);
 int manager_event(struct pw_manager *m, enum pw_event event, const char *detail);
 

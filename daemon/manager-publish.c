@@ -269,7 +269,8 @@ static int write_change(struct pw_manager *m, struct pw_listener *listener,
         if (change == PW_LISTENER_RECOUNT && !other_verdict && !other_rule) {
                 /* A busy REUSEPORT group changes at every poll: stored now and then. */
                 manager_schedule(m, CHORE_REFRESH, pw_now_boottime() + 5 * PW_USEC_PER_SEC);
-                return pw_records_add(&m->recounts, pw_record_ref(listener->record));
+                listener->recounted = true;
+                return 0;
         }
         if (change == PW_LISTENER_SAME && !other_verdict && !other_rule)
                 return 0;
@@ -341,6 +342,23 @@ int manager_publish(struct pw_manager *m, uint64_t now_usec)
                 m->trim = true;
         }
         return r < 0 ? r : manager_check_required(m, now_usec);
+}
+
+/* Numbers of sockets that changed without anything else. */
+int manager_recount(struct pw_manager *m)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < pw_listeners_count(m->listeners); i++) {
+                struct pw_listener *listener = pw_listeners_item(m->listeners, i);
+
+                if (!listener->recounted)
+                        continue;
+                listener->recounted = false;
+                if (listener->open)
+                        r = write_record(m, listener, PW_WRITE_REFRESH, NULL);
+        }
+        return r;
 }
 
 int manager_rejudge(struct pw_manager *m)

@@ -260,7 +260,6 @@ void pw_manager_free(struct pw_manager *m)
         for (size_t i = 0; i < m->n_entries; i++)
                 pw_entry_free(m->entries[i]);
         free(m->entries);
-        pw_records_done(&m->recounts);
         pw_store_close(m->store);
         for (size_t i = 0; i < LOOK_COUNT; i++) {
                 pw_snapshot_done(&m->looks[i].now);

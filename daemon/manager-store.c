@@ -399,26 +399,6 @@ int manager_store_retry(struct pw_manager *m)
         return r < 0 ? r : manager_commit(m);
 }
 
-/* Numbers of sockets that changed without anything else: the last one of each listener. */
-int manager_recount(struct pw_manager *m)
-{
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < m->recounts.n; i++) {
-                struct pw_listener *listener =
-                    pw_listeners_find(m->listeners, m->recounts.items[i]->listener_id);
-
-                if (!listener || !listener->open || listener->folded ||
-                    listener->record != m->recounts.items[i])
-                        continue;
-                r = manager_write(m, (struct pw_write){.kind = PW_WRITE_REFRESH,
-                                                       .time_usec = pw_now_realtime(),
-                                                       .record = pw_record_ref(listener->record)});
-        }
-        pw_records_done(&m->recounts);
-        return r < 0 ? r : manager_commit(m);
-}
-
 void manager_forget(struct pw_manager *m, uint64_t now_usec)
 {
         pw_listeners_forget(

@@ -201,6 +201,10 @@ has_listener() { # JQ-CONDITION
         [ "$(listeners "$1")" = 1 ]
 }
 
+no_listener() { # JQ-CONDITION
+        [ "$(listeners "$1")" = 0 ]
+}
+
 # alerts JQ-CONDITION: how many there are, resolved ones included.
 alerts() {
         ctl alerts --all --json | jq "[.alerts[] | select($1)] | length"
@@ -239,14 +243,22 @@ rule() { # FILE LINE…
 
 # ---- fixtures ----
 
-# hold NAME ARGUMENT…: open-sockets in the background, ready when this returns. What it prints is
-# in $T/NAME.out.
-hold() {
+# background NAME COMMAND…: has printed READY when this returns. What it prints is in $T/NAME.out.
+background() {
         local name=$1
         shift
-        "$T/bin/open-sockets" "$@" <&"$STDIN_KEEPER" >"$T/$name.out" 2>"$T/$name.err" &
+        : >"$T/$name.out" # else an earlier one of this name could make it ready before it begins
+        "$@" <&"$STDIN_KEEPER" >"$T/$name.out" 2>"$T/$name.err" &
         HOLDERS[$name]=$!
-        wait_for 10 "fixture $name" fixture_ready "$name"
+        wait_for 60 "fixture $name" fixture_ready "$name"
+}
+
+python() { # NAME ARGUMENT…: the program on standard input
+        background "$1" python3 -c "$(cat)" "${@:2}"
+}
+
+hold() { # NAME SOCKET…
+        background "$1" "$T/bin/open-sockets" "${@:2}"
 }
 
 fixture_ready() {
@@ -282,13 +294,8 @@ configure_unbound() {
 END
 }
 
-# churn NAME ARGUMENT…: the same for churn.
-churn() {
-        local name=$1
-        shift
-        "$T/bin/churn" "$@" >"$T/$name.out" 2>"$T/$name.err" &
-        HOLDERS[$name]=$!
-        wait_for 10 "churn is ready" fixture_ready "$name"
+churn() { # NAME ARGUMENT…
+        background "$1" "$T/bin/churn" "${@:2}"
 }
 
 # ---- before a test ----

@@ -74,9 +74,7 @@ evil="$T/bin/\$(touch pwned)"
 cp "$T/bin/open-sockets" "$evil"
 start_daemon
 hold ports tcp:127.0.0.1:8080 tcp:127.0.0.1:900 udp:127.0.0.1:8080 tcp:127.0.0.1:10000
-"$evil" tcp:127.0.0.1:8099 <&"$STDIN_KEEPER" >"$T/evil.out" &
-HOLDERS[evil]=$!
-wait_for 10 "the fixture with a hostile name" grep -q '^READY' "$T/evil.out"
+background evil "$evil" tcp:127.0.0.1:8099
 sync_looks
 # shellcheck disable=SC2317 # called by wait_for
 udp_settled() {

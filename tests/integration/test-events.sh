@@ -164,9 +164,26 @@ assert_eq "$(alerts true)" 0 "alerts"
 assert_le "$(intervals '.port == 8080')" 10 "intervals"
 [ $MANY -lt 10000 ] || assert_eq "$(intervals '.port == 8080')" 10 "intervals"
 
+step "sockets that join a listener are counted, whatever else is found out about it"
+python group <<'END'
+import socket, time
+group = []
+for i in range(4):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("127.0.0.1", 8081))
+    s.listen()
+    group.append(s)
+    time.sleep(0.3)
+print("READY", flush=True)
+time.sleep(60)
+END
+wait_for 10 "all four" has_listener '.port == 8081 and .sockets == 4'
+release group
+
 # server DELAY USER: binds as root, and becomes USER (a number) after DELAY.
 server() {
-        python3 - "$@" <<'END' >"$T/server.out" &
+        python server "$@" <<'END'
 import os, socket, sys, time
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -177,8 +194,6 @@ os.setresuid(*[int(sys.argv[2])] * 3)
 print("READY", flush=True)
 time.sleep(60)
 END
-        HOLDERS[server]=$!
-        wait_for 10 "the server" grep -q READY "$T/server.out"
 }
 
 step "a server that binds as root and becomes the user that the rule names"
@@ -376,10 +391,8 @@ export PORTWATCH_REFUSE=list_files
 start_daemon
 unset PORTWATCH_REFUSE
 assert_eq "$(engine)" events "the engine"
-nsenter --net=/run/netns/other "$T/bin/open-sockets" tcp:[::]:8160,v6only tcp:0.0.0.0:8161 \
-        udp:[::]:8162,v6only <&"$STDIN_KEEPER" >"$T/there.out" 2>"$T/there.err" &
-HOLDERS[there]=$!
-wait_for 10 "the fixture" fixture_ready there
+background there nsenter --net=/run/netns/other "$T/bin/open-sockets" tcp:[::]:8160,v6only \
+        tcp:0.0.0.0:8161 udp:[::]:8162,v6only
 wait_for 5 "all three are listed" listed_there 3
 sleep 35 # a look at everything
 assert_eq "$(intervals '.netns == "other"')" 3 "intervals"

@@ -61,12 +61,9 @@ step "an unprivileged user's namespace: own file at root's path, then deleted"
 chmod 0755 "$T" "$T/bin"
 if setpriv --reuid=65534 --regid=65534 --clear-groups unshare -Urm true 2>/dev/null; then
         # shellcheck disable=SC2016
-        setpriv --reuid=65534 --regid=65534 --clear-groups unshare -Urm bash -c '
+        background user setpriv --reuid=65534 --regid=65534 --clear-groups unshare -Urm bash -c '
                 mount -t tmpfs tmpfs '"$T/sbin"' &&
-                exec '"$T"'/bin/open-sockets --deleted='"$T"'/sbin/server tcp:127.0.0.1:8005' \
-                <&"$STDIN_KEEPER" >"$T/user.out" 2>"$T/user.err" &
-        HOLDERS[user]=$!
-        wait_for 10 "the fixture" fixture_ready user
+                exec '"$T"'/bin/open-sockets --deleted='"$T"'/sbin/server tcp:127.0.0.1:8005'
         assert_eq "$(readlink "/proc/${HOLDERS[user]}/exe")" "$T/sbin/server (deleted)" "its path"
         wait_for 20 "an alert for it" has_alert '.port == 8005 and .resolved == null'
         assert_eq "$(listeners '.port == 8005 and .verdict == "expected"')" 0 "expected impostors"

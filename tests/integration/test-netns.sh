@@ -13,10 +13,7 @@ cp "$PW_BUILD/tests/many-netns" "$T/bin/" || fail "the fixture is not built"
 
 # crowd FIRST: COUNT namespaces; those with a name are called from FIRST on.
 crowd() {
-        "$T/bin/many-netns" --count=$COUNT --named=$NAMED --first="$1" <&"$STDIN_KEEPER" \
-                >"$T/crowd.out" 2>"$T/crowd.err" &
-        HOLDERS[crowd]=$!
-        wait_for 60 "the namespaces" fixture_ready crowd
+        background crowd "$T/bin/many-netns" --count=$COUNT --named=$NAMED --first="$1"
         # How each is called: the name or, where it has none, its inode.
         awk '/^READY/ { next } { print $3 == "-" ? "net:[" $2 "]" : $3 }' "$T/crowd.out" |
                 sort >"$T/names"

@@ -60,9 +60,7 @@ END
 FOLDED=".protocol == \"udp\" and .exe == \"$RESOLVER\" and .port != 53"
 
 start_upstream() {
-        python3 "$T/upstream.py" >"$T/upstream.out" 2>"$T/upstream.err" &
-        HOLDERS[upstream]=$!
-        wait_for 10 "the upstream" fixture_ready upstream
+        background upstream python3 "$T/upstream.py"
 }
 
 start_resolver() {

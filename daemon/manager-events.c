@@ -155,6 +155,8 @@ static int on_event(void *userdata, const struct pw_engine_event *event)
 
         if (!is_seen(m, event))
                 return 0;
+        for (size_t i = 0; i < PW_ELEMENTS(m->looks); i++)
+                m->looks[i].outdated = true;
         r = manager_meet_namespace(m, &socket, event->netns_id, event->opener.pid);
         if (r < 0)
                 return r;

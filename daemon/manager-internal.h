@@ -55,6 +55,7 @@ enum look_kind {
 struct look {
         struct pw_snapshot now, before;
         bool first_done; /* a complete one has been merged */
+        bool outdated;   /* events have told of sockets since: one that is equal is news, too */
 };
 
 /* A socket whose owner is not known, to be asked for again. Where no process held it at the first

@@ -289,13 +289,14 @@ static int look_at(struct pw_manager *m, enum look_kind kind, uint64_t now_usec)
                 return r;
         if (r > 0)
                 m->status.incomplete_polls++;
-        if (look->first_done && !pw_tracker_has_unproven(m->tracker) &&
+        if (look->first_done && !look->outdated && !pw_tracker_has_unproven(m->tracker) &&
             pw_snapshot_equal(&look->now, &look->before))
                 return 1;
         r = merge(m, look, now_usec);
         if (r < 0)
                 return r;
         look->first_done = true;
+        look->outdated = false;
         look->before = look->now;
         look->now = before;
         return 0;

@@ -68,6 +68,21 @@ wait_for 10 "all that listened without bind(2)" eval \
 ended_alive '.uid == 2010'
 stop_daemon
 
+step "a close that could not be told, since nobody took the events, is found all the same"
+fresh PollIntervalSec=30s
+start_daemon
+hold shy tcp:127.0.0.1:8091
+wait_for 5 "it is listed" listed 8091
+kill -STOP "$DAEMON"
+"$T/bin/burst" tcp --user=2001 --count=3000 --first=10000 >"$T/burst.out" 2>&1 ||
+        fail "burst: $(cat "$T/burst.out")"
+release shy
+kill -CONT "$DAEMON"
+wait_for 5 "its end" unlisted 8091
+wait_for 10 "the status to say that events were missed" status_says .events_missed '[1-9]'
+ended_alive true
+stop_daemon
+
 step "a socket that listens again, as another user"
 fresh
 rule 10-allow.rules 'allow tcp 8090 user=daemon'

@@ -24,5 +24,5 @@ int pw_engine_descriptors(void *engine,
 {
         struct teller teller = {found, userdata};
 
-        return pw_engine_holders(engine, 0, on_row, &teller);
+        return pw_engine_holders(engine, on_row, &teller);
 }

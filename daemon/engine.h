@@ -46,7 +46,7 @@ struct pw_engine_options {
 #define PW_ENGINE_RING_DEFAULT (2u << 20)
 
 /* Opens what can be opened of the wanted parts: 0 also where that is nothing; or -ENOMEM. Takes
- * 70 ms, for PW_ENGINE_LISTS alone 25 ms. */
+ * 70 ms, for PW_ENGINE_HOLDERS alone 4 ms. */
 int pw_engine_open(const struct pw_engine_options *options, struct pw_engine **ret);
 void pw_engine_close(struct pw_engine *engine);
 PW_DEFINE_CLEANUP(struct pw_engine *, pw_engine_close)
@@ -123,13 +123,11 @@ int pw_engine_sockets(struct pw_engine *engine, uint8_t protocol, pw_engine_row_
                       void *userdata);
 
 /* Tells the sockets of both protocols, and of UDP-Lite, in ALL network namespaces: each once for
- * every process that has a descriptor of it, in one pass over all descriptors (5 us a process);
- * with `pid` other than 0 only those of that process. Exact under churn for descriptors that stay.
- * What is held by no descriptor (the kernel's own, in flight, io_uring's direct descriptors) is not
- * in it. An MPTCP listener is told as its TCP subflow; its cookie is 0 where nobody has asked for
- * it before. Returns as above. */
-int pw_engine_holders(struct pw_engine *engine, pid_t pid, pw_engine_row_found found,
-                      void *userdata);
+ * every descriptor that a process has of it. Exact under churn for
+ * descriptors that stay. What is held by no descriptor (the kernel's own, in flight, io_uring's
+ * direct descriptors) is not in it. An MPTCP listener is told as its TCP subflow. A cookie is 0
+ * where nobody has asked for it before. Returns as above. */
+int pw_engine_holders(struct pw_engine *engine, pw_engine_row_found found, void *userdata);
 
 /* The same of all processes, as attribution takes it (struct pw_descriptors): `engine` is one. */
 int pw_engine_descriptors(void *engine,

@@ -99,7 +99,7 @@ static int add_parts(struct pw_manager *m, struct pw_snapshot *snapshot, bool co
 static int list_by_engine(struct pw_manager *m, struct pw_snapshot *snapshot)
 {
         struct listing listing = {m, snapshot};
-        int r = pw_engine_holders(m->engine, 0, on_row, &listing);
+        int r = pw_engine_holders(m->engine, on_row, &listing);
 
         if (r == -ENOMEM || add_parts(m, snapshot, r == 0) < 0)
                 return -ENOMEM;

@@ -55,16 +55,24 @@ else()
   if(CMAKE_LIBRARY_ARCHITECTURE)
     list(APPEND BPF_INCLUDES -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
   endif()
-  add_custom_command(OUTPUT ${BPF_OUT}/engine.skel.h
-    COMMAND ${CLANG} -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror
-            ${BPF_INCLUDES} -c ${BPF_DIR}/engine.bpf.c -o ${BPF_OUT}/engine.bpf.full.o
-    COMMAND ${BPFTOOL} gen object ${BPF_OUT}/engine.bpf.o ${BPF_OUT}/engine.bpf.full.o
-    COMMAND ${BPFTOOL} gen skeleton ${BPF_OUT}/engine.bpf.o name engine_bpf > ${BPF_OUT}/engine.skel.h
-    DEPENDS ${BPF_DIR}/engine.bpf.c ${BPF_DIR}/engine-kernel.h ${BPF_DIR}/engine-read.h
-            ${BPF_DIR}/engine-records.h
-    COMMENT "Programs of the event engine" VERBATIM)
+  # portwatch_bpf_build(NAME HEADER [OPTION…]): NAME.bpf.c becomes a skeleton in HEADER.
+  function(portwatch_bpf_build name header)
+    string(REPLACE "-" "_" identifier ${name}_bpf)
+    add_custom_command(OUTPUT ${BPF_OUT}/${header}
+      COMMAND ${CLANG} -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror
+              ${BPF_INCLUDES} -c ${BPF_DIR}/${name}.bpf.c -o ${BPF_OUT}/${name}.bpf.full.o
+      COMMAND ${BPFTOOL} gen object ${BPF_OUT}/${name}.bpf.o ${BPF_OUT}/${name}.bpf.full.o
+      COMMAND ${BPFTOOL} gen skeleton ${ARGN} ${BPF_OUT}/${name}.bpf.o name ${identifier}
+              > ${BPF_OUT}/${header}
+      DEPENDS ${BPF_DIR}/${name}.bpf.c ${BPF_DIR}/engine-kernel.h ${BPF_DIR}/engine-opener.h
+              ${BPF_DIR}/engine-socket.h ${BPF_DIR}/engine-records.h
+      COMMENT "Programs in the kernel: ${name}" VERBATIM)
+  endfunction()
+  portwatch_bpf_build(engine engine.skel.h)
+  portwatch_bpf_build(engine-holders engine-holders.lskel.h --use-loader)
   target_sources(portwatch-daemon PRIVATE ${BPF_DIR}/engine-open.c ${BPF_DIR}/engine-events.c
-    ${BPF_DIR}/engine-ring.c ${BPF_DIR}/engine-lists.c ${BPF_OUT}/engine.skel.h)
+    ${BPF_DIR}/engine-ring.c ${BPF_DIR}/engine-holders.c ${BPF_DIR}/engine-lists.c
+    ${BPF_OUT}/engine.skel.h ${BPF_OUT}/engine-holders.lskel.h)
   target_include_directories(portwatch-daemon SYSTEM PRIVATE ${BPF_OUT})
   target_link_libraries(portwatch-daemon PUBLIC PkgConfig::BPF)
 endif()

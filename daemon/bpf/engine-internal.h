@@ -6,6 +6,7 @@
  *   engine-open.c    which programs work: load, attach
  *   engine-events.c  events: when to be woken up, what they say
  *   engine-ring.c    the ring that they come in
+ *   engine-holders.c the program that lists holders
  *   engine-lists.c   the iterators */
 
 #include "daemon/bpf/engine-records.h"
@@ -26,11 +27,11 @@ enum program {
         PROGRAM_UDP_BOUND6,
         PROGRAM_LIST_TCP,
         PROGRAM_LIST_UDP,
-        PROGRAM_LIST_FILES,
         PROGRAM_COUNT,
 };
 
-struct engine_bpf; /* the generated skeleton */
+struct engine_bpf; /* the generated skeletons */
+struct engine_holders_bpf;
 
 /* engine-ring.c. All 0: closed. */
 struct ring {
@@ -52,7 +53,7 @@ void ring_hold(struct ring *ring);
 bool ring_release(struct ring *ring);
 
 struct pw_engine {
-        struct engine_bpf *bpf; /* NULL: no part works */
+        struct engine_bpf *bpf; /* NULL: none of its programs works */
         struct bpf_link *links[PROGRAM_COUNT];
         char missing[PW_ENGINE_PARTS][ENGINE_REASON_MAX];
         bool works[PW_ENGINE_PARTS];
@@ -68,9 +69,14 @@ struct pw_engine {
         const __u64 *lost; /* in memory that the programs share with us */
 
         /* lists */
-        struct bpf_program *files;
+        struct engine_holders_bpf *holders;
+        int holders_fd; /* its link */
         char *buffer;
 };
+
+/* engine-holders.c. 0 or -errno. */
+int engine_holders_open(struct pw_engine *engine);
+void engine_holders_close(struct pw_engine *engine);
 
 /* engine-events.c */
 int engine_events_open(struct pw_engine *engine, int ring_fd, size_t ring_size); /* 0 or -errno */

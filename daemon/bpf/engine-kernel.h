@@ -74,9 +74,11 @@ struct sock_cgroup_data___5_14 {
 
 struct super_block {
         unsigned int s_dev;
+        unsigned long s_magic;
 };
 
 struct inode {
+        unsigned short i_mode;
         unsigned long i_ino;
         struct super_block *i_sb;
 };
@@ -155,6 +157,16 @@ struct mm_struct {
         struct file *exe_file;
 };
 
+struct fdtable {
+        unsigned int max_fds;
+        struct file **fd;
+        unsigned long *open_fds;
+};
+
+struct files_struct {
+        struct fdtable *fdt;
+};
+
 struct task_struct {
         struct task_struct *group_leader;
         struct pid *thread_pid;
@@ -164,6 +176,7 @@ struct task_struct {
         struct css_set *cgroups;
         struct nsproxy *nsproxy;
         struct mm_struct *mm;
+        struct files_struct *files;
 };
 
 /* ---- files ---- */
@@ -201,6 +214,7 @@ struct path {
 struct file {
         struct path f_path;
         struct inode *f_inode;
+        void *private_data;
 };
 
 /* ---- iterators ---- */
@@ -221,11 +235,9 @@ struct bpf_iter__udp {
         struct udp_sock *udp_sk;
 };
 
-struct bpf_iter__task_file {
+struct bpf_iter__task {
         struct bpf_iter_meta *meta;
         struct task_struct *task;
-        __u32 fd;
-        struct file *file;
 };
 
 #pragma clang attribute pop

@@ -8,7 +8,6 @@
 /* One call of a list. */
 struct listing {
         struct pw_engine *engine;
-        pid_t pid; /* only this one; 0: all */
         pw_engine_row_found found;
         void *userdata;
 };
@@ -19,8 +18,6 @@ static int tell_row(const struct listing *listing, const char *data)
         struct record_row record;
 
         memcpy(&record, data, sizeof record);
-        if (listing->pid != 0 && (pid_t)record.holder.pid != listing->pid)
-                return 0;
         engine_read_socket(&record.socket, &row.socket, &row.flags);
         row.netns_id = record.socket.netns_id;
         row.pid = (pid_t)record.holder.pid;
@@ -45,9 +42,9 @@ static int tell_rows(const struct listing *listing, size_t *length)
 
 /* EAGAIN: that program has ended the list by itself; or else, that nothing was found for long, and
  * reading goes on. */
-static int list(const struct listing *listing, const struct bpf_link *link, bool ends_itself)
+static int list(const struct listing *listing, int link_fd, bool ends_itself)
 {
-        _cleanup_(pw_closep) int fd = bpf_iter_create(bpf_link__fd(link));
+        _cleanup_(pw_closep) int fd = bpf_iter_create(link_fd);
         char *buffer = listing->engine->buffer;
         size_t length = 0;
         int r = fd < 0 ? -errno : 0;
@@ -75,38 +72,17 @@ int pw_engine_sockets(struct pw_engine *engine, uint8_t protocol, pw_engine_row_
         if (!engine->works[PW_ENGINE_SOCKETS])
                 return -EOPNOTSUPP;
         if (protocol == PW_TCP)
-                return list(&listing, engine->links[PROGRAM_LIST_TCP], true);
+                return list(&listing, bpf_link__fd(engine->links[PROGRAM_LIST_TCP]), true);
         if (protocol == PW_UDP)
-                return list(&listing, engine->links[PROGRAM_LIST_UDP], false);
+                return list(&listing, bpf_link__fd(engine->links[PROGRAM_LIST_UDP]), false);
         return -EPROTONOSUPPORT;
 }
 
-/* Older kernels ignore the limit to one process, so that the rows are tested as well. */
-static struct bpf_link *limit_to(struct pw_engine *engine, pid_t pid)
+int pw_engine_holders(struct pw_engine *engine, pw_engine_row_found found, void *userdata)
 {
-        union bpf_iter_link_info info = {.task.pid = (__u32)pid};
-        LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info,
-                    .link_info_len = sizeof info);
-
-        return bpf_program__attach_iter(engine->files, &options);
-}
-
-int pw_engine_holders(struct pw_engine *engine, pid_t pid, pw_engine_row_found found,
-                      void *userdata)
-{
-        struct listing listing = {
-            .engine = engine, .pid = pid, .found = found, .userdata = userdata};
-        struct bpf_link *limited;
-        int r;
+        struct listing listing = {.engine = engine, .found = found, .userdata = userdata};
 
         if (!engine->works[PW_ENGINE_HOLDERS])
                 return -EOPNOTSUPP;
-        if (pid == 0)
-                return list(&listing, engine->links[PROGRAM_LIST_FILES], false);
-        limited = limit_to(engine, pid);
-        if (!limited)
-                return errno == ESRCH ? 0 : -errno;
-        r = list(&listing, limited, false);
-        bpf_link__destroy(limited);
-        return r;
+        return list(&listing, engine->holders_fd, false);
 }

@@ -60,8 +60,8 @@ int pw_engine_sockets(struct pw_engine *engine _unused_, uint8_t protocol _unuse
         return -EOPNOTSUPP;
 }
 
-int pw_engine_holders(struct pw_engine *engine _unused_, pid_t pid _unused_,
-                      pw_engine_row_found found _unused_, void *userdata _unused_)
+int pw_engine_holders(struct pw_engine *engine _unused_, pw_engine_row_found found _unused_,
+                      void *userdata _unused_)
 {
         return -EOPNOTSUPP;
 }

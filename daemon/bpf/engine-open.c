@@ -27,9 +27,10 @@ static const struct {
     [PROGRAM_UDP_BOUND6] = {"udp_bound6", PW_ENGINE_UDP},
     [PROGRAM_LIST_TCP] = {"list_tcp", PW_ENGINE_SOCKETS},
     [PROGRAM_LIST_UDP] = {"list_udp", PW_ENGINE_SOCKETS},
-    [PROGRAM_LIST_FILES] = {"list_files", PW_ENGINE_HOLDERS},
 };
 _Static_assert(PW_ELEMENTS(programs) == PROGRAM_COUNT, "every program has a part");
+
+#define PROGRAM_HOLDERS_NAME "list_files" /* in engine-holders.bpf.c */
 
 /* Opening, step by step: what is still hoped for. */
 struct opening {
@@ -53,11 +54,9 @@ static _printf_(3, 4) void give_up(struct opening *opening, enum pw_engine_part 
         va_end(arguments);
 }
 
-static void give_up_program(struct opening *opening, enum program program, int error)
+static void give_up_program(struct opening *opening, enum pw_engine_part part, const char *name,
+                            int error)
 {
-        const char *name = programs[program].name;
-        enum pw_engine_part part = programs[program].part;
-
         if (error == -EPERM || error == -EACCES)
                 give_up(opening, part, "the kernel does not permit the program %s", name);
         else
@@ -114,8 +113,11 @@ static void check_cgroup(struct opening *opening)
                         "needs the root of all control groups; here is the root of a container");
 }
 
-static void check_btf(struct opening *opening)
+/* The programs read pointers of 64 bits. */
+static void check_kernel(struct opening *opening)
 {
+        for (unsigned part = 0; sizeof(void *) < sizeof(uint64_t) && part < PW_ENGINE_PARTS; part++)
+                give_up(opening, part, "needs a machine of 64 bits");
         if (access("/sys/kernel/btf/vmlinux", R_OK) == 0)
                 return;
         for (unsigned part = 0; part < PW_ENGINE_PARTS; part++)
@@ -197,7 +199,7 @@ static void try_alone(struct opening *opening, enum program program)
         chosen[program] = true;
         r = load(opening, chosen, &bpf);
         if (r < 0)
-                give_up_program(opening, program, r);
+                give_up_program(opening, programs[program].part, programs[program].name, r);
         else
                 engine_bpf__destroy(bpf);
 }
@@ -216,7 +218,7 @@ static void load_hoped(struct opening *opening)
                 return;
         r = load(opening, chosen, &opening->engine->bpf);
         for (unsigned i = 0; r < 0 && i < PROGRAM_COUNT; i++)
-                give_up_program(opening, i, r);
+                give_up_program(opening, programs[i].part, programs[i].name, r);
 }
 
 static void prepare_events(struct opening *opening)
@@ -267,7 +269,7 @@ static void attach_hoped(struct opening *opening)
                 int r = opening->hoped[programs[i].part] ? attach(opening, i) : 0;
 
                 if (r < 0)
-                        give_up_program(opening, i, r);
+                        give_up_program(opening, programs[i].part, programs[i].name, r);
         }
         for (unsigned i = 0; i < PROGRAM_COUNT; i++)
                 if (!opening->hoped[programs[i].part]) {
@@ -276,16 +278,24 @@ static void attach_hoped(struct opening *opening)
                 }
 }
 
-/* ---- what lists need later ---- */
+/* ---- lists ---- */
+
+static void open_holders(struct opening *opening)
+{
+        int r = opening->hoped[PW_ENGINE_HOLDERS] ? engine_holders_open(opening->engine) : 0;
+
+        if (r < 0)
+                give_up_program(opening, PW_ENGINE_HOLDERS, PROGRAM_HOLDERS_NAME, r);
+}
 
 /* Opens a list as a process without capabilities would, and takes them up again. */
-static bool list_needs_capability(const struct bpf_link *link)
+static bool list_needs_capability(int link_fd)
 {
         cap_t had = cap_get_proc(), none = cap_get_proc();
         bool needs = false;
 
         if (had && none && cap_clear_flag(none, CAP_EFFECTIVE) == 0 && cap_set_proc(none) == 0) {
-                _cleanup_(pw_closep) int fd = bpf_iter_create(bpf_link__fd(link));
+                _cleanup_(pw_closep) int fd = bpf_iter_create(link_fd);
 
                 needs = fd == -EPERM || (fd < 0 && errno == EPERM);
                 cap_set_proc(had);
@@ -299,34 +309,44 @@ static bool list_needs_capability(const struct bpf_link *link)
 
 static int prepare_lists(struct pw_engine *engine)
 {
-        struct bpf_link *link =
-            engine->links[PROGRAM_LIST_FILES] ?: engine->links[PROGRAM_LIST_TCP];
+        int link_fd = engine->holders_fd;
 
-        if (!link)
+        if (link_fd < 0 && engine->links[PROGRAM_LIST_TCP])
+                link_fd = bpf_link__fd(engine->links[PROGRAM_LIST_TCP]);
+        if (link_fd < 0)
                 return 0;
         engine->buffer = malloc(ENGINE_LIST_BUFFER);
         if (!engine->buffer)
                 return -ENOMEM;
-        engine->files = program_of(engine, PROGRAM_LIST_FILES);
-        engine->needs_cap_bpf = list_needs_capability(link);
+        engine->needs_cap_bpf = list_needs_capability(link_fd);
         return 0;
 }
 
 /* ---- the calls ---- */
 
+static void refuse(struct opening *opening)
+{
+        const char *refused = opening->options->refuse;
+
+        for (unsigned i = 0; i < PROGRAM_COUNT; i++)
+                if (is_refused(refused, programs[i].name))
+                        give_up_program(opening, programs[i].part, programs[i].name, -EPERM);
+        if (is_refused(refused, PROGRAM_HOLDERS_NAME))
+                give_up_program(opening, PW_ENGINE_HOLDERS, PROGRAM_HOLDERS_NAME, -EPERM);
+}
+
 static int open_parts(struct opening *opening)
 {
         check_capabilities(opening);
-        check_btf(opening);
+        check_kernel(opening);
         check_cgroup(opening);
-        for (unsigned i = 0; i < PROGRAM_COUNT; i++)
-                if (is_refused(opening->options->refuse, programs[i].name))
-                        give_up_program(opening, i, -EPERM);
+        refuse(opening);
+        open_holders(opening);
         load_hoped(opening);
-        if (!opening->engine->bpf)
-                return 0;
-        prepare_events(opening);
-        attach_hoped(opening);
+        if (opening->engine->bpf) {
+                prepare_events(opening);
+                attach_hoped(opening);
+        }
         return prepare_lists(opening->engine);
 }
 
@@ -338,7 +358,7 @@ int pw_engine_open(const struct pw_engine_options *options, struct pw_engine **r
 
         if (!engine)
                 return -ENOMEM;
-        engine->ring_fd = engine->timer_fd = engine->poll_fd = -EBADF;
+        engine->ring_fd = engine->timer_fd = engine->poll_fd = engine->holders_fd = -EBADF;
         engine->tick_nsec = 1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK);
         for (unsigned part = 0; part < PW_ENGINE_PARTS; part++)
                 opening.hoped[part] = (options->parts & 1u << part) != 0;
@@ -359,6 +379,7 @@ void pw_engine_close(struct pw_engine *engine)
                 bpf_link__destroy(engine->links[i]);
         engine_events_close(engine);
         engine_bpf__destroy(engine->bpf);
+        engine_holders_close(engine);
         free(engine->buffer);
         free(engine);
 }

@@ -7,7 +7,7 @@
  * for connections (the first test of each ends it there) or change what the hooks allow (those that
  * decide always say yes). */
 
-#include "daemon/bpf/engine-read.h"
+#include "daemon/bpf/engine-opener.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -150,26 +150,13 @@ int udp_released(struct bpf_sock *ctx)
 
 /* ---- lists ---- */
 
-static __always_inline bool waits(struct sock *sk, __u16 protocol)
-{
-        unsigned char state = BPF_CORE_READ(sk, __sk_common.skc_state);
-
-        if (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)
-                return state == TCP_LISTEN;
-        return is_datagram(protocol) && state == TCP_CLOSE &&
-               BPF_CORE_READ(sk, __sk_common.skc_num) != 0;
-}
-
-static __always_inline int list(struct bpf_iter_meta *meta, struct sock *sk, __u64 cookie,
-                                struct task_struct *leader)
+static __always_inline int list(struct bpf_iter_meta *meta, struct sock *sk, __u64 cookie)
 {
         struct record_row row;
 
         __builtin_memset(&row, 0, sizeof row);
         read_socket(&row.socket, sk);
         row.socket.cookie = cookie;
-        if (leader)
-                read_holder(&row.holder, leader);
         bpf_seq_write(meta->seq, &row, sizeof row);
         return 0;
 }
@@ -184,7 +171,7 @@ int list_tcp(struct bpf_iter__tcp *ctx)
                 return 0;
         if (sk->skc_state != TCP_LISTEN)
                 return 1;
-        return list(ctx->meta, (struct sock *)sk, bpf_get_socket_cookie(sk), NULL);
+        return list(ctx->meta, (struct sock *)sk, bpf_get_socket_cookie(sk));
 }
 
 SEC("iter/udp")
@@ -194,35 +181,5 @@ int list_udp(struct bpf_iter__udp *ctx)
 
         if (!sk || !waits((struct sock *)sk, IPPROTO_UDP))
                 return 0;
-        return list(ctx->meta, (struct sock *)sk, bpf_get_socket_cookie(sk), NULL);
-}
-
-SEC("iter/task_file")
-int list_files(struct bpf_iter__task_file *ctx)
-{
-        struct task_struct *task = ctx->task;
-        struct file *file = ctx->file;
-        struct socket *socket;
-        struct sock *sk, *subflow;
-        __u16 protocol;
-
-        if (!task || !file)
-                return 0;
-        socket = bpf_sock_from_file(file);
-        if (!socket)
-                return 0;
-        sk = socket->sk;
-        if (!sk || !is_inet(sk))
-                return 0;
-        protocol = BPF_CORE_READ(sk, sk_protocol);
-        if (!waits(sk, protocol))
-                return 0;
-        if (protocol != IPPROTO_MPTCP)
-                return list(ctx->meta, sk, bpf_get_socket_cookie(sk), task->group_leader);
-        subflow = BPF_CORE_READ((struct mptcp_sock *)sk, first);
-        if (!subflow)
-                return 0;
-        return list(ctx->meta, subflow,
-                    (__u64)BPF_CORE_READ(subflow, __sk_common.skc_cookie.counter),
-                    task->group_leader);
+        return list(ctx->meta, (struct sock *)sk, bpf_get_socket_cookie(sk));
 }

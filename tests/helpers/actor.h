@@ -9,8 +9,10 @@
 #include "tests/helpers/uring.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +21,7 @@
 #define ACTOR_UID 1234
 #define LIFE_NSEC 50000 /* of a short-lived socket */
 #define GROUP_SIZE 8
+#define TABLE_COPIES 4
 #define PACE_USEC 5000 /* slow enough for each to wake up the reader */
 
 enum scene {
@@ -32,6 +35,7 @@ enum scene {
         SCENE_RING,    /* one TCP listener by io_uring */
         SCENE_KERNEL,  /* one UDP socket of the kernel's */
         SCENE_PACED,   /* n listeners, with a pause before each */
+        SCENE_TABLES,  /* a TCP listener with TABLE_COPIES descriptors, another of a thread's own */
 };
 
 struct order {
@@ -159,6 +163,42 @@ static inline void play_clients(const struct order *order)
         show();
         close(listener);
         close(server);
+}
+
+static pthread_barrier_t thread_ready;
+
+static inline void *hold_in_thread(void *port)
+{
+        static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
+
+        if (unshare(CLONE_FILES) < 0)
+                fail("unshare");
+        open_kind(&tcp, *(const uint16_t *)port);
+        pthread_barrier_wait(&thread_ready);
+        for (;;)
+                pause();
+}
+
+/* At both sides of where a word of the kernel's map of descriptors ends, and far behind. */
+static inline void play_tables(const struct order *order)
+{
+        static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
+        static const int copies[TABLE_COPIES - 1] = {63, 64, 5000};
+        uint16_t second = (uint16_t)(order->port + 1);
+        struct rlimit limit = {8192, 8192};
+        pthread_t thread;
+        int fd;
+
+        pthread_barrier_init(&thread_ready, NULL, 2);
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+            pthread_create(&thread, NULL, hold_in_thread, &second) != 0)
+                fail("pthread_create");
+        pthread_barrier_wait(&thread_ready);
+        fd = open_kind(&tcp, order->port).fd;
+        for (unsigned i = 0; i < TABLE_COPIES - 1; i++)
+                if (dup2(fd, copies[i]) < 0)
+                        fail("dup2");
+        show();
 }
 
 static inline void play_unbound(void)
@@ -314,6 +354,9 @@ static inline void play(const struct order *order)
                 break;
         case SCENE_PACED:
                 play_paced(order);
+                break;
+        case SCENE_TABLES:
+                play_tables(order);
                 break;
         }
 }

@@ -171,7 +171,7 @@ static bool same_socket(const struct pw_socket *a, const struct pw_socket *b)
 static void check_kind(struct pw_sockdiag *diag, const struct kind *kind)
 {
         uint8_t protocol = kind->type == SOCK_STREAM ? PW_TCP : PW_UDP;
-        struct listed sockets = {.port = PORT}, all = sockets, one = sockets;
+        struct listed sockets = {.port = PORT}, all = sockets;
         const struct pw_engine_event *event;
         struct pw_snapshot snapshot = {0};
         struct pw_socket row = {0};
@@ -187,10 +187,9 @@ static void check_kind(struct pw_sockdiag *diag, const struct kind *kind)
         check(pw_engine_sockets(engine, protocol, on_row, &sockets) == 0 && sockets.n == 1 &&
                   same_socket(&sockets.row.socket, &row) && sockets.row.flags == PW_SOCKET_EXPLICIT,
               "… so has the list");
-        check(pw_engine_holders(engine, 0, on_row, &all) == 0 && all.n == 1 &&
-                  pw_engine_holders(engine, told->pid, on_row, &one) == 0 && one.n == 1 &&
-                  same_socket(&all.row.socket, &row) && same_socket(&one.row.socket, &row) &&
-                  one.row.pid == told->pid && one.row.started == started_of(told->pid),
+        check(pw_engine_holders(engine, on_row, &all) == 0 && all.n == 1 &&
+                  same_socket(&all.row.socket, &row) && all.row.pid == told->pid &&
+                  all.row.started == started_of(told->pid),
               "… so have the holders");
         end();
         event = only(true, protocol, PORT);
@@ -278,12 +277,27 @@ static void check_netns(void)
               "listeners in another network namespace are told, with it");
         check(pw_engine_sockets(engine, PW_TCP, on_row, &here) == 0 &&
                   pw_engine_sockets(engine, PW_UDP, on_row, &here) == 0 && here.n == 0 &&
-                  pw_engine_holders(engine, 0, on_row, &all) == 0 && all.n == 2 &&
+                  pw_engine_holders(engine, on_row, &all) == 0 && all.n == 2 &&
                   all.row.socket.endpoint.netns == told->netns && all.row.pid == told->pid,
               "… the list has ours only, the holders have all");
         end();
         check(nth(true, PW_TCP, told->netns, PORT, 0) && nth(true, PW_UDP, told->netns, PORT, 0),
               "… and their ends");
+}
+
+static void check_tables(void)
+{
+        struct listed copies = {.port = PORT}, thread = {.port = PORT + 1};
+
+        begin((struct order){.scene = SCENE_TABLES, .port = PORT});
+        check(pw_engine_holders(engine, on_row, &copies) == 0 && copies.n == TABLE_COPIES &&
+                  copies.row.pid == told->pid,
+              "all %d descriptors of a listener are in the list, wherever they are in its table",
+              TABLE_COPIES);
+        check(pw_engine_holders(engine, on_row, &thread) == 0 && thread.n == 1 &&
+                  thread.row.pid == told->pid && thread.row.started == started_of(told->pid),
+              "so is that of a thread with a table of its own, with its process");
+        end();
 }
 
 /* ---- executables ---- */
@@ -481,6 +495,7 @@ int main(int argc, char **argv)
         check_clients();
         check_unbound();
         check_netns();
+        check_tables();
         check_exes();
         check_rings();
         check_kernels();

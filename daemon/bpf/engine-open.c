@@ -93,7 +93,8 @@ static void check_capabilities(struct opening *opening)
 
         if (!net)
                 give_up(opening, PW_ENGINE_UDP,
-                        bpf ? "needs CAP_NET_ADMIN" : "needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
+                        bpf ? "needs CAP_NET_ADMIN"
+                            : "needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
         for (unsigned part = 0; part < PW_ENGINE_PARTS; part++)
                 if (!bpf)
                         give_up(opening, part, "needs CAP_BPF and CAP_PERFMON");

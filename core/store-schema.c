@@ -131,8 +131,8 @@ static const char *const schema_1 =
     "PRAGMA user_version = 1;";
 _Static_assert(PW_STORE_APPLICATION_ID == 0x70777463, "as in schema_1");
 
-/* The rule by which a listener was expected until that rule went, so that an alert that is told again
- * after a restart says it, too. */
+/* The rule by which a listener was expected until that rule went, so that an alert that is told
+ * again after a restart says it, too. */
 static const char *const schema_2 = "ALTER TABLE alert ADD COLUMN former INTEGER;"
                                     "PRAGMA user_version = 2;";
 

@@ -36,8 +36,8 @@ struct pw_value {
         char buffer[PW_VALUE_MAX]; /* for text that is made up */
 };
 
-/* Columns that are dropped before anything else is done to make a table fit: they are an extra, that
- * narrow terminals never show. */
+/* Columns that are dropped before anything else is done to make a table fit: they are an extra,
+ * that narrow terminals never show. */
 #define PW_DROP_EXTRA 7
 
 struct pw_column {

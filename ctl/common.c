@@ -169,11 +169,11 @@ int pw_ctl_query(const struct pw_ctl *ctl, struct pw_query **ret)
                                    "portwatchctl scan works without",
                                    ctl->state_dir);
         if (r == -EPROTO && schema < PW_STORE_SCHEMA)
-                return pw_ctl_fail(PW_EXIT_FAILED,
-                                   "the history in %s is of an earlier version (schema %d); the "
-                                   "daemon of this version (%s) brings it up to date: start it (%s)",
-                                   ctl->state_dir, schema, PORTWATCH_VERSION,
-                                   pw_ctl_start_command());
+                return pw_ctl_fail(
+                    PW_EXIT_FAILED,
+                    "the history in %s is of an earlier version (schema %d); the "
+                    "daemon of this version (%s) brings it up to date: start it (%s)",
+                    ctl->state_dir, schema, PORTWATCH_VERSION, pw_ctl_start_command());
         if (r == -EPROTO)
                 return pw_ctl_fail(
                     PW_EXIT_FAILED,

@@ -124,8 +124,8 @@ static int unknown_owners(const struct pw_socket *const *sockets, size_t n,
 
 /* ---- the kernel's list of descriptors ---- */
 
-/* Opening it takes as long as looking into a hundred processes by /proc, twice as long the first time.
- * Each process is a directory, and a link, of /proc. */
+/* Opening it takes as long as looking into a hundred processes by /proc, twice as long the first
+ * time. Each process is a directory, and a link, of /proc. */
 #define PROCESSES_WORTH_IT 200
 
 static struct pw_engine *open_engine(int proc_fd)

@@ -29,7 +29,7 @@ int attribution_set_user(struct pw_owner *owner, struct pw_users *users, uint32_
 }
 
 int attribution_read_process(struct pw_attribution *attribution, const struct pw_holder *holder,
-                          struct pw_owner **ret)
+                             struct pw_owner **ret)
 {
         _cleanup_(pw_owner_unrefp) struct pw_owner *owner = NULL;
         _cleanup_(pw_closep) int dir = pw_proc_open(&attribution->proc, holder->pid, "");
@@ -46,7 +46,8 @@ int attribution_read_process(struct pw_attribution *attribution, const struct pw
         if (!owner)
                 return -ENOMEM;
         pw_proc_read_cgroup(&attribution->proc, dir, &names);
-        if (attribution_set_user(owner, attribution->users, uid) < 0 || attribution_set_names(owner, &names) < 0 ||
+        if (attribution_set_user(owner, attribution->users, uid) < 0 ||
+            attribution_set_names(owner, &names) < 0 ||
             attribution_set_text(&owner->comm, holder->comm) < 0 ||
             pw_proc_read_cmdline(&attribution->proc, dir, &owner->cmdline) < 0)
                 return -ENOMEM;

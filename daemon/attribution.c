@@ -189,8 +189,8 @@ static int find_principal(struct find *find, const struct pw_held *held,
                 int r = 0;
 
                 if (!principal->looked_into)
-                        r = attribution_read_process(find->attribution, &find->holders.items[holder],
-                                           &principal->owner);
+                        r = attribution_read_process(
+                            find->attribution, &find->holders.items[holder], &principal->owner);
                 if (r < 0)
                         return r;
                 principal->looked_into = true;

@@ -27,18 +27,18 @@ int pw_attribution_new(struct pw_attribution_roots roots, struct pw_attribution 
 void pw_attribution_free(struct pw_attribution *attribution);
 PW_DEFINE_CLEANUP(struct pw_attribution *, pw_attribution_free)
 
-/* A list that the kernel makes of all descriptors of sockets, in one pass: what the event engine has
- * where the kernel allows it. `list` tells each descriptor of a TCP or UDP socket, those of one
- * process together, to `found` and returns 0, what `found` returned if that was negative, or -errno.
- * A process that we do not see has pid 0. */
+/* A list that the kernel makes of all descriptors of sockets, in one pass: what the event engine
+ * has where the kernel allows it. `list` tells each descriptor of a TCP or UDP socket, those of one
+ * process together, to `found` and returns 0, what `found` returned if that was negative, or
+ * -errno. A process that we do not see has pid 0. */
 typedef int (*pw_descriptor_found)(void *userdata, uint32_t inode, pid_t pid, uint64_t started,
                                    const char *comm);
 struct pw_descriptors {
         int (*list)(void *userdata, pw_descriptor_found found, void *found_userdata);
         void *userdata;
 };
-/* From now on, all processes are searched by this list first. What it does not tell of (the kernel's
- * own sockets, descriptors in flight or in a ring of io_uring) is looked for in /proc. */
+/* From now on, all processes are searched by this list first. What it does not tell of (the
+ * kernel's own sockets, descriptors in flight or in a ring of io_uring) is looked for in /proc. */
 void pw_attribution_list_by(struct pw_attribution *attribution, struct pw_descriptors descriptors);
 
 /* Opens the root of cgroup2 where this host has it mounted; -ENOENT where it has none. */

@@ -108,7 +108,7 @@ struct pw_engine_row {
         struct pw_socket socket;
         uint64_t netns_id; /* as pw_namespace.id; 0: not told */
         unsigned flags;    /* PW_SOCKET_… */
-        pid_t pid;      /* 0: a row of pw_engine_sockets() */
+        pid_t pid;         /* 0: a row of pw_engine_sockets() */
         uint64_t started;
         char comm[16];
 };

@@ -153,8 +153,8 @@ static int visit_holder(struct visit *visit)
 {
         struct pw_holder holder = {.pid = visit->pid};
         struct pw_proc_stat stat;
-        int r = pw_proc_read_stat(visit->holders->proc, visit->fds_fd, "../stat", &stat,
-                                  holder.comm);
+        int r =
+            pw_proc_read_stat(visit->holders->proc, visit->fds_fd, "../stat", &stat, holder.comm);
 
         if (r < 0)
                 return r;

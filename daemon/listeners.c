@@ -212,7 +212,8 @@ enum pw_listener_change pw_listener_change(const struct pw_listener *listener)
                 return PW_LISTENER_CLOSED;
         if (fresh && fresh != record && !same_processes(record->owner, fresh->owner))
                 return PW_LISTENER_CHANGED;
-        if (record->sockets != pw_listener_sockets(listener) || (fresh && fresh->cookie != record->cookie))
+        if (record->sockets != pw_listener_sockets(listener) ||
+            (fresh && fresh->cookie != record->cookie))
                 return PW_LISTENER_RECOUNT;
         return PW_LISTENER_SAME;
 }

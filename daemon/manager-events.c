@@ -79,7 +79,8 @@ static int find_opener(struct pw_manager *m, const struct pw_engine_event *event
                 if (r < 0)
                         return r;
                 m->last_opener = event->opener;
-                m->last_opener.exe = m->last_opener.cgroup = NULL; /* live no longer than the event */
+                m->last_opener.exe = m->last_opener.cgroup =
+                    NULL; /* live no longer than the event */
         }
         *ret = pw_owner_ref(m->last_owner);
         return 0;

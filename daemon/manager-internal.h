@@ -195,7 +195,7 @@ int manager_schedule_now(struct pw_manager *m, enum chore chore, uint64_t usec);
 int manager_event_init(struct pw_manager *m);
 int manager_timers_init(struct pw_manager *m);
 void manager_look_soon(struct pw_manager *m); /* does not wait for the next poll */
-int manager_arm(struct pw_manager *m); /* the timers, from outside a poll or a chore */
+int manager_arm(struct pw_manager *m);        /* the timers, from outside a poll or a chore */
 
 /* manager-setup.c */
 char *manager_path(const char *dir, const char *name);

@@ -95,9 +95,9 @@ static int say_resolved(struct pw_manager *m, const struct pw_record *record, co
                 return 0;
         strcpy(closed, "it was closed");
         if (record->closed_usec > record->opened_usec)
-                snprintf(closed, sizeof closed, "it was closed after %s",
-                         pw_format_span(span, sizeof span,
-                                        record->closed_usec - record->opened_usec));
+                snprintf(
+                    closed, sizeof closed, "it was closed after %s",
+                    pw_format_span(span, sizeof span, record->closed_usec - record->opened_usec));
         return manager_tell(m, pw_entry_resolved(record, how ? how : closed));
 }
 

@@ -40,8 +40,8 @@ static void count_listeners(struct pw_manager *m)
 
 void manager_notify(struct pw_manager *m)
 {
-        const char *refused = m->status.rules > 0 ? "; rules refused at reload"
-                                                  : "; rules refused, none is in force";
+        const char *refused =
+            m->status.rules > 0 ? "; rules refused at reload" : "; rules refused, none is in force";
         char span[PW_SPAN_MAX];
 
         sd_notifyf(false, "READY=1\nSTATUS=%llu open, %llu unexpected; %s, polling every %s%s%s",
@@ -143,15 +143,18 @@ static void find_unseen_namespaces(struct pw_manager *m, struct pw_status *statu
         bool by_engine = m->engine && pw_engine_works(m->engine, PW_ENGINE_HOLDERS);
 
         if (!by_engine && m->namespaces_hidden)
-                add_blind_spot(status, "some processes may not be asked for their network namespace",
+                add_blind_spot(status,
+                               "some processes may not be asked for their network namespace",
                                "start with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
         if (!by_engine && m->others_interval_usec > PW_USEC_PER_MINUTE)
-                add_blind_spot(status,
-                               "other network namespaces are many, and looked at only every few minutes",
-                               "Events=yes, or a larger CPUBudget=");
+                add_blind_spot(
+                    status,
+                    "other network namespaces are many, and looked at only every few minutes",
+                    "Events=yes, or a larger CPUBudget=");
         if (pw_namespaces_left_out(m->namespaces))
-                add_blind_spot(status, "there are more network namespaces than can be looked at",
-                               "not in this version; look with: nsenter -t PID -n portwatchctl scan");
+                add_blind_spot(
+                    status, "there are more network namespaces than can be looked at",
+                    "not in this version; look with: nsenter -t PID -n portwatchctl scan");
 }
 
 static void find_blind_spots(struct pw_manager *m, struct pw_status *status)

@@ -19,9 +19,9 @@ struct pw_namespaces;
 
 struct pw_namespace {
         uint64_t inode;
-        uint64_t id;      /* SO_NETNS_COOKIE: used for no other until the next boot, unlike the inode,
-                           * which the next namespace may get at once; 0: not told */
-        pid_t pid;        /* one process in it; 0: none is known */
+        uint64_t id; /* SO_NETNS_COOKIE: used for no other until the next boot, unlike the inode,
+                      * which the next namespace may get at once; 0: not told */
+        pid_t pid;   /* one process in it; 0: none is known */
         const char *name; /* clean text; valid until the namespace is forgotten */
         bool partial;     /* its sockets could not be read at the last pw_namespaces_dump() */
 };
@@ -66,11 +66,12 @@ const struct pw_namespace *pw_namespaces_find(const struct pw_namespaces *namesp
  * of its process, which need no capability but that of looking into the process. They lack what
  * sock_diag tells: cookie (here PW_COOKIE_BY_INODE | inode), cgroup and device are 0, and an IPv6
  * any-address counts as one that takes IPv4, too. A part is complete where its tables were read to
- * their end, or where nobody is in the namespace any more; but the kernel reads them page by page, so that under churn a complete part may lack a
- * socket that lives: prove each close. Takes at most 2 s, and reads at most 4 MiB of a table and
- * 64 MiB in all; those that were left out come first the next time. Costs 0.1 ms a namespace, and,
- * for each of TCP over IPv4 and over IPv6 that has a socket there, a walk over the host's table of
- * connections, used or not: 2 ms where that has 262,144 buckets. 0 or -ENOMEM. */
+ * their end, or where nobody is in the namespace any more; but the kernel reads them page by page,
+ * so that under churn a complete part may lack a socket that lives: prove each close. Takes at most
+ * 2 s, and reads at most 4 MiB of a table and 64 MiB in all; those that were left out come first
+ * the next time. Costs 0.1 ms a namespace, and, for each of TCP over IPv4 and over IPv6 that has a
+ * socket there, a walk over the host's table of connections, used or not: 2 ms where that has
+ * 262,144 buckets. 0 or -ENOMEM. */
 #define PW_COOKIE_BY_INODE (1ULL << 63)
 int pw_namespaces_dump(struct pw_namespaces *namespaces, struct pw_snapshot *snapshot);
 

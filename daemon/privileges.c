@@ -63,7 +63,8 @@ static int keep_only(size_t n)
                     cap_set_flag(caps, CAP_EFFECTIVE, 1, &needed[i], CAP_SET) < 0)
                         return -errno;
         }
-        /* A service's system call filter may have no capset(2); what is right already needs none. */
+        /* A service's system call filter may have no capset(2); what is right already needs none.
+         */
         differs = cap_compare(had, caps);
         if (!CAP_DIFFERS(differs, CAP_PERMITTED) && !CAP_DIFFERS(differs, CAP_EFFECTIVE))
                 return 0;

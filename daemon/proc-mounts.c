@@ -90,7 +90,8 @@ bool pw_proc_place(const struct pw_mount *mount, const char *path, struct pw_pla
         return true;
 }
 
-/* The mount with that id, in the text of `*line`, which the caller frees. False where there is none.
+/* The mount with that id, in the text of `*line`, which the caller frees. False where there is
+ * none.
  */
 static bool find_mount(struct pw_proc *proc, int dir_fd, const char *name, uint64_t id, char **line,
                        struct pw_mount *ret)

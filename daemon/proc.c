@@ -349,7 +349,8 @@ static bool opened_in_host_mounts(struct pw_proc *proc, const struct pw_opener *
         return false;
 }
 
-/* The device that the kernel keeps is not always the one that stat(2) tells: then the mount does. */
+/* The device that the kernel keeps is not always the one that stat(2) tells: then the mount does.
+ */
 static bool is_openers(struct pw_proc *proc, const struct pw_opener *opener,
                        const struct file_id *file)
 {

@@ -26,7 +26,7 @@ struct pw_status {
         uint64_t interval_usec;  /* now in force */
         uint64_t polls, unchanged_polls, incomplete_polls;
         uint64_t poll_cpu_usec, poll_wall_usec; /* sums over all polls */
-        uint64_t others_cpu_nsec; /* of the last look at other network namespaces */
+        uint64_t others_cpu_nsec;               /* of the last look at other network namespaces */
         uint64_t unchanged_cpu_nsec;            /* sum over unchanged polls: cost of an idle poll */
         uint64_t proc_reads, db_writes;
         uint64_t rss_bytes;

@@ -10,10 +10,10 @@
  *   pw_tracker_settle() takes a proof for each of these and lets the gone ones go.
  *
  * UDP sockets in the ephemeral range are held back until they have lived `dwell_usec`: clients come
- * and go there all the time, and a poll cannot tell them from servers. Resolvers use other ports, too,
- * for a moment each: above the well-known ports UDP is held back for PW_UDP_SETTLE_USEC, and as long as
- * in the ephemeral range where its user and cgroup open many ports a minute. One that goes before that
- * leaves no trace. */
+ * and go there all the time, and a poll cannot tell them from servers. Resolvers use other ports,
+ * too, for a moment each: above the well-known ports UDP is held back for PW_UDP_SETTLE_USEC, and
+ * as long as in the ephemeral range where its user and cgroup open many ports a minute. One that
+ * goes before that leaves no trace. */
 
 #include <portwatch/snapshot.h>
 
@@ -74,8 +74,8 @@ void pw_tracker_tag(struct pw_tracker *tracker, const struct pw_socket *socket, 
 bool pw_tracker_knows(const struct pw_tracker *tracker, const struct pw_socket *socket,
                       uint64_t since_usec);
 
-/* Where a socket with this cookie, protocol and port is known, makes *socket that one: another source
- * may say less of it. */
+/* Where a socket with this cookie, protocol and port is known, makes *socket that one: another
+ * source may say less of it. */
 void pw_tracker_recall(const struct pw_tracker *tracker, struct pw_socket *socket);
 
 /* The attached value; NULL where no such socket is known, or it was never told. */

@@ -23,8 +23,8 @@ int pw_waiting_new(uint64_t delay_usec, struct pw_waiting **ret); /* 0 or -ENOME
 void pw_waiting_free(struct pw_waiting *waiting);
 PW_DEFINE_CLEANUP(struct pw_waiting *, pw_waiting_free)
 
-/* Lets an open socket wait from `now_usec` (which never goes back) on; the owner is referenced. 0 or
- * -ENOMEM. */
+/* Lets an open socket wait from `now_usec` (which never goes back) on; the owner is referenced. 0
+ * or -ENOMEM. */
 int pw_waiting_add(struct pw_waiting *waiting, const struct pw_socket *socket,
                    struct pw_owner *owner, uint64_t opened_usec, uint64_t now_usec);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists who holds which socket, in all network namespaces. Every descriptor of every process is
- * looked at, so what that costs is what counts: the tables are read as they lie, without a reference
- * to each file. RCU keeps them where they are; a row is told only where its descriptor is the same
- * after everything was read as before.
+ * looked at, so what that costs is what counts: the tables are read as they lie, without a
+ * reference to each file. RCU keeps them where they are; a row is told only where its descriptor is
+ * the same after everything was read as before.
  *
  * These are a program of their own because they are loaded in another way (engine-holders.c), and
  * functions of their own, not inlined, because the kernel then verifies each once and not for every
@@ -30,12 +30,13 @@ struct table {
         struct record_row row;
 };
 
-/* The files of these descriptors: each call to read costs, so that all are read in one. Two that read
- * the same list at once would lose rows, but not mix them up. */
+/* The files of these descriptors: each call to read costs, so that all are read in one. Two that
+ * read the same list at once would lose rows, but not mix them up. */
 struct file *files[WORD_BITS];
 
 struct listing {
-        struct seq_file *seq; /* the verifier wants to know it, which it would not inside of `table` */
+        struct seq_file
+            *seq; /* the verifier wants to know it, which it would not inside of `table` */
         struct table table;
 };
 

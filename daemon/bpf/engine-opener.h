@@ -8,8 +8,8 @@
 #define PID_LEVELS_MAX 32 /* as the kernel's MAX_PID_NS_LEVEL */
 #define CGROUP_STEPS_MAX 12
 #define CGROUP_NAME_MAX 128 /* with its NUL */
-#define EXE_STEPS_MAX 48  /* of a path */
-#define EXE_NAME_MAX 256  /* with its NUL */
+#define EXE_STEPS_MAX 48    /* of a path */
+#define EXE_NAME_MAX 256    /* with its NUL */
 
 const volatile struct record_settings settings;
 

@@ -53,8 +53,7 @@ static bool opener_is(const struct pw_opener *owner, pid_t pid)
 
         return owner->pid == pid && owner->started == started_of(pid) && owner->uid == 0 &&
                owner->cgroup_id != 0 && (owner->cgroup_id == 1 || owner->cgroup[0] == '/') &&
-               owner->mount_ns != 0 &&
-               strcmp(owner->exe, exe_of(pid, exe, sizeof exe)) == 0;
+               owner->mount_ns != 0 && strcmp(owner->exe, exe_of(pid, exe, sizeof exe)) == 0;
 }
 
 /* ---- short-lived listeners ---- */
@@ -316,8 +315,8 @@ static void check_exe(const char *option, unsigned flags, const char *what)
         snprintf(path, sizeof path, "/proc/%d/exe", told->pid);
         if (stat(path, &status) < 0)
                 fail(path);
-        if (!check(event && opener_is(&event->opener, told->pid) && event->opener.exe_flags == flags &&
-                       event->opener.exe_inode == status.st_ino,
+        if (!check(event && opener_is(&event->opener, told->pid) &&
+                       event->opener.exe_flags == flags && event->opener.exe_inode == status.st_ino,
                    "%s: %s", what, exe))
                 printf("     told: %s, flags %u\n", event ? event->opener.exe : "nothing",
                        event ? event->opener.exe_flags : 0);

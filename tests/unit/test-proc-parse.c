@@ -4,8 +4,8 @@
 
 #include "daemon/proc.h"
 
-#include <sys/sysmacros.h>
 #include <portwatch/text.h>
+#include <sys/sysmacros.h>
 
 #include <limits.h>
 #include <setjmp.h>

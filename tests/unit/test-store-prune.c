@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The writer's forgetting: by age and by size, from whom there is most, in small steps; and how large
- * the file gets. After each test the books must be right (assert_consistent). */
+/* The writer's forgetting: by age and by size, from whom there is most, in small steps; and how
+ * large the file gets. After each test the books must be right (assert_consistent). */
 
 #include "tests/unit/store-fixture.h"
 
@@ -226,12 +226,9 @@ static void test_bytes_an_event(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            STORE_TEST(test_prune_by_age),
-            STORE_TEST(test_prune_keeps_open_alerts),
-            STORE_TEST(test_prune_by_size),
-            STORE_TEST(test_prune_many_programs),
-            STORE_TEST(test_prune_noisy_events),
-            STORE_TEST(test_prune_step),
+            STORE_TEST(test_prune_by_age),       STORE_TEST(test_prune_keeps_open_alerts),
+            STORE_TEST(test_prune_by_size),      STORE_TEST(test_prune_many_programs),
+            STORE_TEST(test_prune_noisy_events), STORE_TEST(test_prune_step),
             STORE_TEST(test_bytes_an_event),
         };
 

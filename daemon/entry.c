@@ -116,7 +116,8 @@ void pw_entry_add_record(struct pw_entry *entry, const struct pw_record *record)
         pw_entry_add(entry, "PORTWATCH_RANGE", pw_range_name(record->range));
         pw_entry_add(entry, "PORTWATCH_SERVICE", record->service);
         pw_entry_add(entry, "PORTWATCH_NETNS", record->netns);
-        pw_entry_add(entry, "PORTWATCH_VERDICT", pw_verdict_name(record->verdict));
+        if (!pw_record_is_missing(record)) /* then there is nothing that could have one */
+                pw_entry_add(entry, "PORTWATCH_VERDICT", pw_verdict_name(record->verdict));
         pw_entry_add(entry, "PORTWATCH_RULE", record->rule);
         pw_entry_add(entry, "PORTWATCH_LISTENER_ID", record->listener_id);
         add_owner(entry, record->owner);

@@ -100,9 +100,14 @@ static int chore_units(struct pw_manager *m, uint64_t now_usec _unused_)
         return manager_ask_units(m);
 }
 
-static int chore_learned(struct pw_manager *m, uint64_t now_usec _unused_)
+static int chore_learned(struct pw_manager *m, uint64_t now_usec)
 {
-        return manager_learn(m);
+        int r = manager_learn(m);
+
+        if (r == 0)
+                r = manager_blind_spots(m);
+        manager_schedule(m, CHORE_STATUS, now_usec);
+        return r;
 }
 
 static int chore_past(struct pw_manager *m, uint64_t now_usec)

@@ -57,6 +57,7 @@ for program in sshd nginx listen; do
         grep -Eq "^allow .*exe=[^ ]*/$program\\b" $STATE/baseline.rules ||
                 fail "$program is not learned"
 done
+wait_for 5 "status no longer says that it learns" eval '! portwatchctl status --json | grep -q "being learned"'
 sync_looks
 assert_eq "$(entries PORTWATCH_ALERT=1)" 0 "alerts"
 portwatchctl verify >$T/out || fail "not all is expected: $(cat $T/out)"

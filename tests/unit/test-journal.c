@@ -241,6 +241,9 @@ static void test_kinds(void **state)
                 assert_int_equal(strncmp(text, cases[i].head, strlen(cases[i].head)), 0);
                 assert_string_equal(text + strlen(text) - strlen(cases[i].tail), cases[i].tail);
                 assert_non_null(strstr(pw_entry_data(entry, &length), cases[i].priority));
+                /* What is missing has no verdict, as in JSON. */
+                assert_int_equal(!strstr(pw_entry_data(entry, &length), "PORTWATCH_VERDICT="),
+                                 pw_record_is_missing(record));
                 assert_non_null(
                     strstr(pw_entry_data(entry, &length), pw_message_id(cases[i].message)));
                 pw_entry_free(entry);

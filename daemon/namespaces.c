@@ -11,15 +11,14 @@
 #include "daemon/namespaces.h"
 
 #include "daemon/namespaces-names.h"
+#include "daemon/namespaces-process.h"
 #include "daemon/proc-net.h"
-#include "daemon/proc.h"
 
 #include <portwatch/record.h>
 #include <portwatch/text.h>
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Looks wait for these, and so does the watchdog. */
@@ -28,11 +27,7 @@
 #define DUMP_BYTES_MAX (64u << 20)
 #define STEPS_A_LOOK 256 /* processes between two looks at the clock */
 
-#define SUFFIX_MARK "net:["
-#define SUFFIX_MAX sizeof " net:[18446744073709551615]"
-
-/* linux/nsfs.h of Linux 6.18: where the kernel does not know it, it fails. */
-#define GET_ID _IOR(0xb7, 13, uint64_t)
+#define SUFFIX_MAX sizeof " " PW_NETNS_LINK "18446744073709551615]"
 
 struct item {
         struct pw_namespace namespace;
@@ -131,34 +126,12 @@ const struct pw_namespace *pw_namespaces_find(const struct pw_namespaces *namesp
 
 /* ---- a process ---- */
 
-/* The namespace of the process whose directory is `dir_fd`, or, below it, `path`. 0 or -errno. */
-static int read_inode(struct pw_namespaces *namespaces, int dir_fd, const char *path, uint64_t *ret)
-{
-        char link[64], text[64];
-        uint64_t inode;
-        ssize_t length;
-
-        namespaces->proc.reads++;
-        length = readlinkat(dir_fd, path, link, sizeof link - 1);
-        if (length < 0)
-                return -errno;
-        link[length] = '\0';
-        if (strncmp(link, SUFFIX_MARK, strlen(SUFFIX_MARK)) != 0)
-                return -EBADMSG;
-        inode = strtoull(link + strlen(SUFFIX_MARK), NULL, 10);
-        snprintf(text, sizeof text, SUFFIX_MARK "%" PRIu64 "]", inode);
-        if (strcmp(link, text) != 0)
-                return -EBADMSG;
-        *ret = inode;
-        return 0;
-}
-
 static int read_inode_of(struct pw_namespaces *namespaces, pid_t pid, uint64_t *ret)
 {
         char path[32];
 
         snprintf(path, sizeof path, "%d/ns/net", (int)pid);
-        return read_inode(namespaces, namespaces->proc.fd, path, ret);
+        return pw_netns_read_inode(&namespaces->proc, namespaces->proc.fd, path, ret);
 }
 
 static bool is_hidden(int error)
@@ -170,18 +143,7 @@ static bool is_in(struct pw_namespaces *namespaces, int dir_fd, uint64_t inode)
 {
         uint64_t now;
 
-        return read_inode(namespaces, dir_fd, "ns/net", &now) == 0 && now == inode;
-}
-
-/* The id of the namespace, which needs it open for a moment; 0 where that is not known. */
-static uint64_t read_id(struct pw_namespaces *namespaces, int dir_fd)
-{
-        _cleanup_(pw_closep) int fd = -EBADF;
-        uint64_t id;
-
-        namespaces->proc.reads++;
-        fd = openat(dir_fd, "ns/net", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        return fd >= 0 && ioctl(fd, GET_ID, &id) == 0 ? id : 0;
+        return pw_netns_read_inode(&namespaces->proc, dir_fd, "ns/net", &now) == 0 && now == inode;
 }
 
 /* ---- names ---- */
@@ -199,7 +161,7 @@ static bool lives(struct pw_namespaces *namespaces, const struct item *item)
 /* Another one has the name, or it might be taken for what it is not. */
 static bool is_ambiguous(struct pw_namespaces *namespaces, const struct item *item)
 {
-        if (strcmp(item->text, PW_NETNS_HOST) == 0 || strstr(item->text, SUFFIX_MARK))
+        if (strcmp(item->text, PW_NETNS_HOST) == 0 || strstr(item->text, PW_NETNS_LINK))
                 return true;
         for (size_t i = 0; i < namespaces->n; i++) {
                 const struct item *other = namespaces->items[i];
@@ -224,7 +186,7 @@ static void name_item(struct pw_namespaces *namespaces, struct item *item)
         length = strlen(item->text);
         if (length == 0 || is_ambiguous(namespaces, item))
                 snprintf(item->text + length, sizeof item->text - length,
-                         "%s" SUFFIX_MARK "%" PRIu64 "]", length > 0 ? " " : "",
+                         "%s" PW_NETNS_LINK "%" PRIu64 "]", length > 0 ? " " : "",
                          item->namespace.inode);
         item->named = true;
 }
@@ -257,7 +219,7 @@ static void ask_process(struct pw_namespaces *namespaces, struct item *item, pid
         item->of_service = false;
         if (dir_fd < 0)
                 return;
-        id = read_id(namespaces, dir_fd);
+        id = pw_netns_read_id(&namespaces->proc, dir_fd);
         pw_proc_read_cgroup(&namespaces->proc, dir_fd, &names);
         if (!is_in(namespaces, dir_fd, item->namespace.inode))
                 return;
@@ -327,7 +289,7 @@ static int adopt(struct pw_namespaces *namespaces, struct item *item, pid_t pid)
         item->namespace.pid = 0;
         if (dir_fd < 0)
                 return 0;
-        id = read_id(namespaces, dir_fd);
+        id = pw_netns_read_id(&namespaces->proc, dir_fd);
         if (!is_in(namespaces, dir_fd, item->namespace.inode))
                 return 0;
         item->namespace.pid = pid;

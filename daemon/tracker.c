@@ -11,6 +11,8 @@
 
 #include "daemon/tracker.h"
 
+#include "daemon/tracker-bursts.h"
+
 struct tracked {
         struct pw_socket socket;
         uint64_t since_usec;
@@ -19,16 +21,6 @@ struct tracked {
         bool gone; /* an event said so: to be left out from now on */
 };
 #define ARRIVED_MAX 2048 /* beside the array, before they are brought in */
-
-/* New UDP ports of one user and cgroup within a minute. Who opens many is a client: resolvers take
- * a port at random for each question. */
-struct burst {
-        uint32_t uid;
-        uint64_t cgroup_id, began_usec;
-        unsigned ports;
-};
-#define BURSTS_MAX 64 /* beyond it, the oldest makes room */
-#define BURST_PORTS 8
 
 struct pw_tracker {
         struct tracked *sockets;
@@ -40,7 +32,7 @@ struct pw_tracker {
         struct pw_ports ephemeral;
         uint64_t dwell_usec, due_usec;
         size_t n_absent;
-        struct burst bursts[BURSTS_MAX];
+        struct pw_bursts bursts;
 };
 
 int pw_tracker_new(struct pw_ports ephemeral, uint64_t dwell_usec, struct pw_tracker **ret)
@@ -118,39 +110,6 @@ static void remember_parts(struct pw_tracker *tracker, const struct pw_snapshot 
         }
 }
 
-static bool same_source(const struct burst *burst, const struct pw_socket *socket)
-{
-        return burst->ports > 0 && burst->uid == socket->uid &&
-               burst->cgroup_id == socket->cgroup_id;
-}
-
-static bool in_burst(const struct pw_tracker *tracker, const struct pw_socket *socket)
-{
-        for (size_t i = 0; i < BURSTS_MAX; i++)
-                if (same_source(&tracker->bursts[i], socket))
-                        return tracker->bursts[i].ports > BURST_PORTS;
-        return false;
-}
-
-static void count_port(struct pw_tracker *tracker, const struct pw_socket *socket,
-                       uint64_t now_usec)
-{
-        struct burst *burst = &tracker->bursts[0];
-
-        for (size_t i = 0; i < BURSTS_MAX; i++) {
-                if (same_source(&tracker->bursts[i], socket)) {
-                        burst = &tracker->bursts[i];
-                        break;
-                }
-                if (tracker->bursts[i].began_usec < burst->began_usec)
-                        burst = &tracker->bursts[i];
-        }
-        if (!same_source(burst, socket) || now_usec - burst->began_usec >= PW_USEC_PER_MINUTE)
-                *burst = (struct burst){
-                    .uid = socket->uid, .cgroup_id = socket->cgroup_id, .began_usec = now_usec};
-        burst->ports++;
-}
-
 /* UDP above the well-known ports may be a client. */
 static bool is_held_back(const struct pw_socket *socket)
 {
@@ -171,7 +130,7 @@ static uint64_t ripe_usec(const struct pw_tracker *tracker, const struct tracked
         if (tracked->first_look)
                 return 0;
         return tracked->since_usec +
-               (in_burst(tracker, socket) ? tracker->dwell_usec : PW_UDP_SETTLE_USEC);
+               (pw_bursts_has(&tracker->bursts, socket) ? tracker->dwell_usec : PW_UDP_SETTLE_USEC);
 }
 
 static void tell_if_ripe(struct pw_tracker *tracker, struct tracked *tracked, uint64_t now_usec,
@@ -235,7 +194,7 @@ static size_t merge(struct pw_tracker *tracker, const struct pw_snapshot *snapsh
                             .first_look = !part_seen(tracker, &row->endpoint),
                         };
                         if (is_held_back(row) && !kept->first_look)
-                                count_port(tracker, row, now_usec);
+                                pw_bursts_count(&tracker->bursts, row, now_usec);
                 }
                 j++;
                 tell_if_ripe(tracker, kept, now_usec, opened);

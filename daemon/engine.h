@@ -40,7 +40,7 @@ struct pw_engine_options {
         int cgroup_fd;      /* root of cgroup2, for UDP; stays the caller's; -1: there is none */
         size_t ring_size;   /* bytes for events not read yet, rounded up to what the kernel takes;
                              * 0: PW_ENGINE_RING_DEFAULT. Counts as resident memory */
-        const char *refuse; /* for tests: programs (of daemon/bpf/engine.bpf.c, separated by commas)
+        const char *refuse; /* for tests: programs (of daemon/bpf, separated by commas)
                              * that are to be treated as if the kernel refused them; may be NULL */
 };
 #define PW_ENGINE_RING_DEFAULT (2u << 20)
@@ -123,13 +123,14 @@ int pw_engine_sockets(struct pw_engine *engine, uint8_t protocol, pw_engine_row_
                       void *userdata);
 
 /* Tells the sockets of both protocols, and of UDP-Lite, in ALL network namespaces: each once for
- * every descriptor that a process has of it. Exact under churn for
- * descriptors that stay. What is held by no descriptor (the kernel's own, in flight, io_uring's
- * direct descriptors) is not in it. An MPTCP listener is told as its TCP subflow. A cookie is 0
- * where nobody has asked for it before. Returns as above. */
+ * every descriptor that a process has of it, or more often where it has many; the rows of one
+ * process are mostly together. Exact under churn for descriptors that stay. What is held by no
+ * descriptor (the kernel's own, in flight, io_uring's direct descriptors) is not in it. An MPTCP
+ * listener is told as its TCP subflow. A cookie is 0 where nobody has asked for it before. Returns
+ * as above. */
 int pw_engine_holders(struct pw_engine *engine, pw_engine_row_found found, void *userdata);
 
-/* The same of all processes, as attribution takes it (struct pw_descriptors): `engine` is one. */
+/* The same as attribution takes it (struct pw_descriptors): `engine` is one. */
 int pw_engine_descriptors(void *engine,
                           int (*found)(void *userdata, uint32_t inode, pid_t pid, uint64_t started,
                                        const char *comm),

@@ -482,7 +482,8 @@ int pw_holders_visit_all(struct pw_holders *holders, bool hurry)
         r = pw_holders_list(holders);
         if (r <= 0)
                 return r;
-        pw_holders_settle(holders); /* what it told is complete */
+        if (r == 1)
+                pw_holders_settle(holders); /* what it told is complete */
         holders->glance = hurry ? GLANCE_HURRY : GLANCE;
         holders->n_large = holders->n_rings = 0; /* they will be met again */
         holders->rings_left_out = false;

@@ -65,7 +65,7 @@ int pw_holders_visit_all(struct pw_holders *holders, bool hurry);
 /* Looks into the rings that were met, if sockets are missing. 0 or -ENOMEM. */
 int pw_holders_visit_rings(struct pw_holders *holders);
 /* Looks into all processes by the kernel's list of descriptors. 0: all sockets have a holder; 1:
- * not all have, or there is no such list; -ENOMEM. */
+ * not all have; 2: there is no such list, or it failed and nothing is noted of it; -ENOMEM. */
 int pw_holders_list(struct pw_holders *holders);
 /* From now on, holders are noted only for sockets that have none yet. */
 void pw_holders_settle(struct pw_holders *holders);

@@ -82,7 +82,7 @@ static int on_row(void *userdata, const struct pw_engine_row *row)
 }
 
 /* The parts of all namespaces that are known, those included that nobody is in any more. */
-static int add_parts(struct pw_manager *m, struct pw_snapshot *snapshot, bool complete)
+static int add_parts(struct pw_manager *m, struct pw_snapshot *snapshot)
 {
         static const uint8_t protocols[] = {PW_TCP, PW_UDP, PW_UDPLITE};
 
@@ -90,20 +90,23 @@ static int add_parts(struct pw_manager *m, struct pw_snapshot *snapshot, bool co
                 const struct pw_namespace *item = pw_namespaces_item(m->namespaces, i);
 
                 for (size_t k = 0; k < PW_ELEMENTS(protocols); k++)
-                        if (pw_snapshot_add_part(snapshot, item->inode, protocols[k], complete) < 0)
+                        if (pw_snapshot_add_part(snapshot, item->inode, protocols[k], true) < 0)
                                 return -ENOMEM;
         }
         return 0;
 }
 
+/* 1: nothing is listed. */
 static int list_by_engine(struct pw_manager *m, struct pw_snapshot *snapshot)
 {
         struct listing listing = {m, snapshot};
-        int r = pw_engine_holders(m->engine, on_row, &listing);
+        size_t before = snapshot->n_sockets;
+        int r = m->engine ? pw_engine_holders(m->engine, on_row, &listing) : -EOPNOTSUPP;
 
-        if (r == -ENOMEM || add_parts(m, snapshot, r == 0) < 0)
-                return -ENOMEM;
-        return r < 0 ? 1 : 0;
+        if (r == 0)
+                return add_parts(m, snapshot);
+        snapshot->n_sockets = before;
+        return r == -ENOMEM ? r : 1;
 }
 
 static int list_by_proc(struct pw_manager *m, struct pw_snapshot *snapshot)
@@ -120,11 +123,9 @@ static int list_by_proc(struct pw_manager *m, struct pw_snapshot *snapshot)
 
 int manager_spaces_dump(struct pw_manager *m, struct pw_snapshot *snapshot)
 {
-        int r;
+        int r = list_by_engine(m, snapshot);
 
-        if (m->engine && pw_engine_works(m->engine, PW_ENGINE_HOLDERS))
-                r = list_by_engine(m, snapshot);
-        else
+        if (r > 0)
                 r = list_by_proc(m, snapshot);
         /* A look that failed says nothing about who is there. */
         if (r == 0)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists who holds which socket, in all network namespaces. Every descriptor of every process is
  * looked at, so what that costs is what counts: the tables are read as they lie, without a
- * reference to each file. RCU keeps them where they are; a row is told only where its descriptor is
- * the same after everything was read as before.
+ * reference to each file. Nothing keeps them as they are meanwhile, so that a row is told only
+ * where, after everything was read, the process still has this file there, and the file its socket.
+ *
+ * One call takes a bounded part of one table: what it tells must fit into the kernel's buffer
+ * (32 KiB, or else the whole list fails), and nothing else runs on this processor until it ends.
+ * Where that was not all, the last row says where to go on.
  *
  * These are a program of their own because they are loaded in another way (engine-holders.c), and
  * functions of their own, not inlined, because the kernel then verifies each once and not for every
@@ -15,24 +19,26 @@
 #define SOCKFS_MAGIC 0x534F434B /* <linux/magic.h> */
 
 #define WORD_BITS 64
+#define ROWS_A_CALL 256
+#define WORDS_A_CALL 128 /* of those with an open descriptor */
 
 char program_license[] SEC("license") = "Dual MIT/GPL"; /* helpers ask for it */
 
-/* The descriptors of one process. */
+struct record_part part; /* the loader decides */
+
+/* The files of the descriptors that are looked at: each call to read costs, so that all are read in
+ * one. Two that read the same list at once would lose rows, but not mix them up. */
+struct file *files[WORD_BITS];
+
+/* The descriptors of one thread, nearly always those of all its process's threads. */
 struct table {
         struct task_struct *task;
-        struct files_struct *files;
-        struct file **fds;
-        unsigned long *open; /* one bit each */
-        __u64 word;          /* … of which these are looked at */
-        __u32 base;          /* the first of them */
-        __u32 named;         /* the row says whose it is */
+        __u64 word; /* one bit for each descriptor that is open */
+        __u32 base; /* the first of them */
+        __u32 rows, words;
+        __u32 named; /* the row says whose it is */
         struct record_row row;
 };
-
-/* The files of these descriptors: each call to read costs, so that all are read in one. Two that
- * read the same list at once would lose rows, but not mix them up. */
-struct file *files[WORD_BITS];
 
 struct listing {
         struct seq_file
@@ -40,36 +46,86 @@ struct listing {
         struct table table;
 };
 
+static __always_inline struct fdtable *table_of(struct task_struct *task)
+{
+        return BPF_CORE_READ(task, files, fdt);
+}
+
+static __always_inline __u32 words_of(struct fdtable *fdt)
+{
+        return (BPF_CORE_READ(fdt, max_fds) + WORD_BITS - 1) / WORD_BITS;
+}
+
 /* How many words its table has; 0: it has none, or another thread of the process has the same. */
 __noinline int begin(struct table *table)
 {
         struct task_struct *task, *leader;
-        struct files_struct *files;
-        struct fdtable *fdt;
+        struct files_struct *own;
 
         if (!table)
                 return 0;
         task = table->task;
         leader = BPF_CORE_READ(task, group_leader);
-        files = BPF_CORE_READ(task, files);
-        if (!files || (task != leader && BPF_CORE_READ(leader, files) == files))
+        own = BPF_CORE_READ(task, files);
+        if (!own || (task != leader && BPF_CORE_READ(leader, files) == own))
                 return 0;
-        fdt = BPF_CORE_READ(files, fdt);
-        table->files = files;
-        table->fds = BPF_CORE_READ(fdt, fd);
-        table->open = BPF_CORE_READ(fdt, open_fds);
-        return (int)((BPF_CORE_READ(fdt, max_fds) + WORD_BITS - 1) / WORD_BITS);
+        if (part.thread != 0 && part.thread != (__u32)BPF_CORE_READ(task, pid))
+                return 0;
+        return (int)words_of(table_of(task));
+}
+
+/* Whether there is something in this word. */
+__noinline int read_word(struct table *table, __u32 i)
+{
+        struct task_struct *task;
+        struct fdtable *fdt;
+        __u64 word = 0;
+
+        if (!table || (i + 1) * WORD_BITS <= part.first)
+                return 0;
+        task = table->task;
+        fdt = table_of(task);
+        if (i >= words_of(fdt))
+                return 0;
+        bpf_probe_read_kernel(&word, sizeof word, BPF_CORE_READ(fdt, open_fds) + i);
+        if (i * WORD_BITS < part.first)
+                word &= ~0ULL << part.first % WORD_BITS;
+        table->word = word;
+        table->base = i * WORD_BITS;
+        return word != 0 && bpf_probe_read_kernel(files, sizeof files,
+                                                  BPF_CORE_READ(fdt, fd) + i * WORD_BITS) == 0;
 }
 
 /* As sockfd_lookup() does it. */
-static __always_inline struct socket *socket_of(struct file *file)
+static __always_inline struct socket *socket_of(struct file *file, struct inode *inode)
 {
-        struct inode *inode = BPF_CORE_READ(file, f_inode);
-
         if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFSOCK ||
             BPF_CORE_READ(inode, i_sb, s_magic) != SOCKFS_MAGIC)
                 return NULL;
         return BPF_CORE_READ(file, private_data);
+}
+
+/* A file that is closed can be another one at once; an inode lives until nobody reads any more. */
+static __always_inline bool is_still_there(struct task_struct *task, __u32 fd, struct file *file,
+                                           struct inode *inode)
+{
+        struct fdtable *fdt = table_of(task);
+        struct file *now = NULL;
+
+        if (fd >= BPF_CORE_READ(fdt, max_fds))
+                return false;
+        bpf_probe_read_kernel(&now, sizeof now, BPF_CORE_READ(fdt, fd) + fd);
+        return now == file && BPF_CORE_READ(file, f_inode) == inode;
+}
+
+/* An MPTCP listener is told as its TCP subflow. */
+static __always_inline struct sock *told_as(struct sock *sk, __u16 protocol)
+{
+        if (protocol != IPPROTO_MPTCP)
+                return sk;
+        if (!bpf_core_type_exists(struct mptcp_sock))
+                return NULL;
+        return BPF_CORE_READ((struct mptcp_sock *)sk, first);
 }
 
 /* Whether the row is filled. */
@@ -78,9 +134,10 @@ __noinline int read_descriptor(struct table *table, __u32 fd)
         struct record_socket *record;
         struct task_struct *task;
         struct socket *socket;
-        struct file *file, *again;
+        struct inode *inode;
+        struct file *file;
         struct sock *sk;
-        __u64 cookie, inode;
+        __u64 cookie, number;
         __u16 protocol;
 
         if (!table)
@@ -89,7 +146,8 @@ __noinline int read_descriptor(struct table *table, __u32 fd)
         file = files[fd % WORD_BITS];
         if (!file)
                 return 0;
-        socket = socket_of(file);
+        inode = BPF_CORE_READ(file, f_inode);
+        socket = socket_of(file, inode);
         if (!socket)
                 return 0;
         sk = BPF_CORE_READ(socket, sk);
@@ -98,19 +156,16 @@ __noinline int read_descriptor(struct table *table, __u32 fd)
         protocol = BPF_CORE_READ(sk, sk_protocol);
         if (!waits(sk, protocol))
                 return 0;
-        if (protocol == IPPROTO_MPTCP)
-                sk = BPF_CORE_READ((struct mptcp_sock *)sk, first);
+        sk = told_as(sk, protocol);
         if (!sk)
                 return 0;
         cookie = (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-        inode = BPF_CORE_READ(file, f_inode, i_ino);
+        number = BPF_CORE_READ(inode, i_ino);
         read_endpoint(record, sk);
         record->cookie = cookie;
-        record->inode = inode;
+        record->inode = number;
         task = table->task;
-        if (bpf_probe_read_kernel(&again, sizeof again, &table->fds[fd]) < 0)
-                return 0;
-        return again == file && BPF_CORE_READ(task, files) == table->files;
+        return is_still_there(task, fd, file, inode);
 }
 
 static __always_inline struct upid *number_of(struct pid *pid, __u32 level)
@@ -161,7 +216,12 @@ static long on_bit(__u32 i, void *data)
                 return 0;
         if (!table->named)
                 read_process(table);
-        bpf_seq_write(listing->seq, &table->row, sizeof table->row);
+        /* Where others have filled the buffer, this thread comes again, into an empty one. */
+        if (bpf_seq_write(listing->seq, &table->row, sizeof table->row) < 0 ||
+            ++table->rows >= ROWS_A_CALL) {
+                table->row.next = table->base + i + 1;
+                return 1;
+        }
         return 0;
 }
 
@@ -170,25 +230,29 @@ static long on_word(__u32 i, void *data)
         struct listing *listing = data;
         struct table *table = &listing->table;
 
-        table->base = i * WORD_BITS;
-        if (bpf_probe_read_kernel(&table->word, sizeof table->word, &table->open[i]) < 0 ||
-            table->word == 0 ||
-            bpf_probe_read_kernel(files, sizeof files, &table->fds[table->base]) < 0)
+        if (!read_word(table, i))
                 return 0;
         bpf_loop(WORD_BITS, on_bit, listing, 0);
-        return 0;
+        if (table->row.next == 0 && ++table->words >= WORDS_A_CALL)
+                table->row.next = table->base + WORD_BITS;
+        return table->row.next != 0;
 }
 
 SEC("iter/task")
 int list_files(struct bpf_iter__task *ctx)
 {
+        struct task_struct *task = ctx->task;
         struct listing listing;
 
-        if (!ctx->task)
+        if (!task)
                 return 0;
         __builtin_memset(&listing, 0, sizeof listing);
         listing.seq = ctx->meta->seq;
-        listing.table.task = ctx->task;
+        listing.table.task = task;
         bpf_loop((__u32)begin(&listing.table), on_word, &listing, 0);
+        if (listing.table.row.next != 0) {
+                listing.table.row.thread = (__u32)BPF_CORE_READ(task, pid);
+                bpf_seq_write(listing.seq, &listing.table.row, sizeof listing.table.row);
+        }
         return 0;
 }

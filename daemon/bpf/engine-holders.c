@@ -14,14 +14,15 @@ int engine_holders_open(struct pw_engine *engine)
         struct engine_holders_bpf *bpf = engine_holders_bpf__open();
         int r = bpf ? engine_holders_bpf__load(bpf) : -ENOMEM;
 
-        if (r == 0)
-                r = engine_holders_bpf__attach(bpf);
+        if (r == 0 && engine_holders_bpf__attach(bpf) < 0)
+                r = -errno;
         if (r < 0) {
                 engine_holders_bpf__destroy(bpf);
                 return r;
         }
         engine->holders = bpf;
         engine->holders_fd = bpf->links.list_files_fd;
+        engine->holders_part = &bpf->bss->part;
         return 0;
 }
 

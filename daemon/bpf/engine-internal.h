@@ -70,7 +70,8 @@ struct pw_engine {
 
         /* lists */
         struct engine_holders_bpf *holders;
-        int holders_fd; /* its link */
+        int holders_fd;                   /* its link */
+        struct record_part *holders_part; /* in memory that the program shares with us */
         char *buffer;
 };
 

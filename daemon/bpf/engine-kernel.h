@@ -177,6 +177,7 @@ struct task_struct {
         struct nsproxy *nsproxy;
         struct mm_struct *mm;
         struct files_struct *files;
+        int pid; /* of the thread, in the first namespace */
 };
 
 /* ---- files ---- */

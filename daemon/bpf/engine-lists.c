@@ -10,14 +10,29 @@ struct listing {
         struct pw_engine *engine;
         pw_engine_row_found found;
         void *userdata;
+        struct record_part *rests; /* what is still to be asked for */
+        size_t n_rests, capacity;
 };
 
-static int tell_row(const struct listing *listing, const char *data)
+static int note_rest(struct listing *listing, const struct record_row *record)
+{
+        int r = pw_array_reserve(&listing->rests, &listing->capacity, listing->n_rests + 1,
+                                 sizeof *listing->rests);
+
+        if (r == 0)
+                listing->rests[listing->n_rests++] =
+                    (struct record_part){record->thread, record->next};
+        return r;
+}
+
+static int tell_row(struct listing *listing, const char *data)
 {
         struct pw_engine_row row = {0};
         struct record_row record;
 
         memcpy(&record, data, sizeof record);
+        if (record.next != 0)
+                return note_rest(listing, &record);
         engine_read_socket(&record.socket, &row.socket, &row.flags);
         row.netns_id = record.socket.netns_id;
         row.pid = (pid_t)record.holder.pid;
@@ -27,7 +42,7 @@ static int tell_row(const struct listing *listing, const char *data)
 }
 
 /* Tells the whole records among the first `*length` bytes of the buffer and keeps the rest. */
-static int tell_rows(const struct listing *listing, size_t *length)
+static int tell_rows(struct listing *listing, size_t *length)
 {
         char *buffer = listing->engine->buffer;
         size_t at = 0;
@@ -42,7 +57,7 @@ static int tell_rows(const struct listing *listing, size_t *length)
 
 /* EAGAIN: that program has ended the list by itself; or else, that nothing was found for long, and
  * reading goes on. */
-static int list(const struct listing *listing, int link_fd, bool ends_itself)
+static int list(struct listing *listing, int link_fd, bool ends_itself)
 {
         _cleanup_(pw_closep) int fd = bpf_iter_create(link_fd);
         char *buffer = listing->engine->buffer;
@@ -81,8 +96,16 @@ int pw_engine_sockets(struct pw_engine *engine, uint8_t protocol, pw_engine_row_
 int pw_engine_holders(struct pw_engine *engine, pw_engine_row_found found, void *userdata)
 {
         struct listing listing = {.engine = engine, .found = found, .userdata = userdata};
+        int r;
 
         if (!engine->works[PW_ENGINE_HOLDERS])
                 return -EOPNOTSUPP;
-        return list(&listing, engine->holders_fd, false);
+        *engine->holders_part = (struct record_part){0};
+        r = list(&listing, engine->holders_fd, false);
+        for (size_t i = 0; r == 0 && i < listing.n_rests; i++) { /* each may leave another one */
+                *engine->holders_part = listing.rests[i];
+                r = list(&listing, engine->holders_fd, false);
+        }
+        free(listing.rests);
+        return r;
 }

@@ -73,6 +73,14 @@ struct record_event {
 struct record_row {
         struct record_socket socket;
         struct record_holder holder; /* pid 0 where the list has none */
+        /* No socket, where `next` is not 0: the rest of this thread's descriptors, from that one
+         * on, is to be asked for. */
+        __u32 thread, next;
+};
+
+/* Which part of the holders is listed: everything, or the rest of one thread's descriptors. */
+struct record_part {
+        __u32 thread, first;
 };
 
 /* Settings, fixed when the programs are loaded. */

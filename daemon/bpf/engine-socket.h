@@ -97,7 +97,8 @@ static __always_inline void read_endpoint(struct record_socket *record, struct s
         if (record->family == AF_INET6) {
                 if (BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_ipv6only))
                         record->flags |= RECORD_V6ONLY;
-                bpf_core_read(record->address, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+                if (bpf_core_field_exists(sk->__sk_common.skc_v6_rcv_saddr))
+                        bpf_core_read(record->address, 16, &sk->__sk_common.skc_v6_rcv_saddr);
         } else {
                 bpf_core_read(record->address, 4, &sk->__sk_common.skc_rcv_saddr);
         }

@@ -21,7 +21,7 @@
 #define ACTOR_UID 1234
 #define LIFE_NSEC 50000 /* of a short-lived socket */
 #define GROUP_SIZE 8
-#define TABLE_COPIES 4
+#define TABLE_COPIES 605
 #define PACE_USEC 5000 /* slow enough for each to wake up the reader */
 
 enum scene {
@@ -179,13 +179,24 @@ static inline void *hold_in_thread(void *port)
                 pause();
 }
 
-/* At both sides of where a word of the kernel's map of descriptors ends, and far behind. */
+/* At both sides of where a word of the kernel's map of descriptors ends, far behind, more than what
+ * the kernel's buffer takes of one process, and after more descriptors than are looked at in one
+ * go.
+ */
 static inline void play_tables(const struct order *order)
 {
         static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
-        static const int copies[TABLE_COPIES - 1] = {63, 64, 5000};
+        static const struct {
+                int first, last;
+                bool other; /* no socket */
+        } copies[] = {{63, 64, false},
+                      {200, 799, false},
+                      {5000, 5000, false},
+                      {6000, 14999, true},
+                      {15000, 15000, false}};
         uint16_t second = (uint16_t)(order->port + 1);
-        struct rlimit limit = {8192, 8192};
+        struct rlimit limit = {16384, 16384};
+        int null = open("/dev/null", O_RDONLY);
         pthread_t thread;
         int fd;
 
@@ -195,9 +206,10 @@ static inline void play_tables(const struct order *order)
                 fail("pthread_create");
         pthread_barrier_wait(&thread_ready);
         fd = open_kind(&tcp, order->port).fd;
-        for (unsigned i = 0; i < TABLE_COPIES - 1; i++)
-                if (dup2(fd, copies[i]) < 0)
-                        fail("dup2");
+        for (unsigned i = 0; i < PW_ELEMENTS(copies); i++)
+                for (int copy = copies[i].first; copy <= copies[i].last; copy++)
+                        if (dup2(copies[i].other ? null : fd, copy) < 0)
+                                fail("dup2");
         show();
 }
 

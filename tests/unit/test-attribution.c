@@ -672,6 +672,53 @@ static void many_processes(void **state)
         assert_int_equal(owners[2 + N]->unknown, PW_UNKNOWN_NO_HOLDER);
 }
 
+/* ---- by the kernel's list ---- */
+
+/* Tells of one holder only, and returns what it is given. */
+static int list_one(void *result, pw_descriptor_found found, void *userdata)
+{
+        int r = found(userdata, 4711, 70, 700, "p70");
+
+        if (r == 0)
+                r = found(userdata, 1, 72, 720, "p72");
+        if (r == 0)
+                r = found(userdata, 4711, 70, 700, "p70"); /* the rest of a large table */
+        return r < 0 ? r : *(int *)result;
+}
+
+static void find_by_list(int result)
+{
+        process(70, 700, "/a.service");
+        process(71, 710, "/a.service");
+        holds(70, 3, 4711);
+        holds(71, 3, 4711);
+        holds(71, 4, 4712);
+        want(4711, 0);
+        want(4712, 0);
+        want(1, 0);
+        pw_attribution_list_by(attribution, (struct pw_descriptors){list_one, &result});
+        find(true);
+        assert_int_equal(owners[1]->n_holders, 1); /* the list did not tell of it */
+        assert_int_equal(owners[1]->pids[0], 71);
+}
+
+static void complete_list(void **state)
+{
+        (void)state;
+        find_by_list(0);
+        assert_int_equal(owners[0]->n_holders, 1);
+}
+
+/* What it told before it failed is not all. */
+static void failed_list(void **state)
+{
+        (void)state;
+        find_by_list(-EIO);
+        assert_int_equal(owners[0]->n_holders, 2);
+        assert_int_equal(owners[0]->pids[0], 70);
+        assert_int_equal(owners[0]->pids[1], 71);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -700,6 +747,8 @@ int main(void)
             TEST(late),
             TEST(many_rings),
             TEST(large_ring),
+            TEST(complete_list),
+            TEST(failed_list),
         };
 
         return cmocka_run_group_tests(tests, make_top, remove_top);

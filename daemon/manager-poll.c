@@ -3,7 +3,8 @@
  * gone, find out who owns what has come, and hand both to the listeners.
  *
  * Invariant: an unchanged look ends after one comparison. Nothing is allocated, no file is read, no
- * row is written. */
+ * row is written. Where events have told of sockets since the look before, it is compared with what
+ * they told, too. */
 
 #include "daemon/manager-internal.h"
 

@@ -83,6 +83,11 @@ static void send_alert(struct pw_journal *journal, int64_t alert_id)
         pw_record_unref(record);
 }
 
+static bool has(const char *data, size_t length, const char *text)
+{
+        return memmem(data, length, text, strlen(text));
+}
+
 static void test_fields(void **state)
 {
         struct pw_record *record = make(17);
@@ -140,6 +145,7 @@ static void test_folded(void **state)
 {
         struct pw_record *record = make(5);
         struct pw_entry *entry;
+        const char *data;
         size_t length;
 
         (void)state;
@@ -153,8 +159,9 @@ static void test_folded(void **state)
                             "Unexpected port is open: udp *:ephemeral (one port after another, 12 "
                             "so far) by python3, pid 812, user dev, unit demo.service. Allow: "
                             "portwatchctl allow @5");
-        assert_non_null(strstr(pw_entry_data(entry, &length), "\nPORTWATCH_PORT=ephemeral\n"));
-        assert_non_null(strstr(pw_entry_data(entry, &length), "\nPORTWATCH_RANGE=dynamic\n"));
+        data = pw_entry_data(entry, &length);
+        assert_true(has(data, length, "\nPORTWATCH_PORT=ephemeral\n"));
+        assert_true(has(data, length, "\nPORTWATCH_RANGE=dynamic\n"));
         pw_entry_free(entry);
         pw_record_unref(record);
 }
@@ -232,7 +239,7 @@ static void test_kinds(void **state)
         for (size_t i = 0; i < PW_ELEMENTS(cases); i++) {
                 struct pw_record *record = make(5);
                 struct pw_entry *entry;
-                const char *text;
+                const char *text, *data;
                 size_t length;
 
                 record->reasons = cases[i].reasons;
@@ -240,12 +247,12 @@ static void test_kinds(void **state)
                 text = pw_entry_text(entry);
                 assert_int_equal(strncmp(text, cases[i].head, strlen(cases[i].head)), 0);
                 assert_string_equal(text + strlen(text) - strlen(cases[i].tail), cases[i].tail);
-                assert_non_null(strstr(pw_entry_data(entry, &length), cases[i].priority));
+                data = pw_entry_data(entry, &length);
+                assert_true(has(data, length, cases[i].priority));
+                assert_true(has(data, length, pw_message_id(cases[i].message)));
                 /* What is missing has no verdict, as in JSON. */
-                assert_int_equal(!strstr(pw_entry_data(entry, &length), "PORTWATCH_VERDICT="),
+                assert_int_equal(!has(data, length, "PORTWATCH_VERDICT="),
                                  pw_record_is_missing(record));
-                assert_non_null(
-                    strstr(pw_entry_data(entry, &length), pw_message_id(cases[i].message)));
                 pw_entry_free(entry);
                 pw_record_unref(record);
         }

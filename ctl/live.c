@@ -127,14 +127,16 @@ static int unknown_owners(const struct pw_socket *const *sockets, size_t n,
 /* Opening it takes as long as looking into a hundred processes by /proc, twice as long the first
  * time. Each process is a directory, and a link, of /proc. */
 #define PROCESSES_WORTH_IT 200
+#define SOCKETS_WORTH_IT 2000 /* each is a link to read */
 
-static struct pw_engine *open_engine(int proc_fd)
+static struct pw_engine *open_engine(int proc_fd, size_t n_sockets)
 {
         struct pw_engine_options options = {.parts = 1u << PW_ENGINE_HOLDERS, .cgroup_fd = -1};
         struct pw_engine *engine = NULL;
         struct stat proc;
 
-        if (fstat(proc_fd, &proc) == 0 && proc.st_nlink >= PROCESSES_WORTH_IT)
+        if (n_sockets >= SOCKETS_WORTH_IT ||
+            (fstat(proc_fd, &proc) == 0 && proc.st_nlink >= PROCESSES_WORTH_IT))
                 (void)pw_engine_open(&options, &engine);
         return engine;
 }
@@ -154,7 +156,7 @@ static int find_owners(struct pw_live *live, const struct pw_socket *const *sock
                 return -errno;
         r = pw_attribution_new((struct pw_attribution_roots){proc, root, etc, cgroup},
                                &attribution);
-        engine = open_engine(proc);
+        engine = open_engine(proc, n);
         if (r == 0 && engine && pw_engine_works(engine, PW_ENGINE_HOLDERS))
                 pw_attribution_list_by(attribution,
                                        (struct pw_descriptors){pw_engine_descriptors, engine});

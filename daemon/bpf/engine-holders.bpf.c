@@ -4,9 +4,11 @@
  * reference to each file. Nothing keeps them as they are meanwhile, so that a row is told only
  * where, after everything was read, the process still has this file there, and the file its socket.
  *
- * One call takes a bounded part of one table: what it tells must fit into the kernel's buffer
- * (32 KiB, or else the whole list fails), and nothing else runs on this processor until it ends.
- * Where that was not all, the last row says where to go on.
+ * Rows are put into memory that the reader shares, not into the iterator's file: what one call
+ * writes there must fit into the kernel's buffer (32 KiB, or else the whole list fails). One call
+ * takes a bounded part of one table, for nothing else runs on this processor until it ends. Where
+ * that was not all, or there is no room for more, it asks to be called for the same thread again:
+ * read(2) fails with EAGAIN, and once the rows are read, the next read(2) goes on.
  *
  * These are a program of their own because they are loaded in another way (engine-holders.c), and
  * functions of their own, not inlined, because the kernel then verifies each once and not for every
@@ -19,12 +21,19 @@
 #define SOCKFS_MAGIC 0x534F434B /* <linux/magic.h> */
 
 #define WORD_BITS 64
-#define ROWS_A_CALL 256
 #define WORDS_A_CALL 128 /* of those with an open descriptor */
 
 char program_license[] SEC("license") = "Dual MIT/GPL"; /* helpers ask for it */
 
-struct record_part part; /* the loader decides */
+struct record_progress progress;
+
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(map_flags, BPF_F_MMAPABLE);
+        __uint(max_entries, RECORD_ROWS_MAX);
+        __type(key, __u32);
+        __type(value, struct record_row);
+} rows SEC(".maps");
 
 /* The files of the descriptors that are looked at: each call to read costs, so that all are read in
  * one. Two that read the same list at once would lose rows, but not mix them up. */
@@ -33,17 +42,13 @@ struct file *files[WORD_BITS];
 /* The descriptors of one thread, nearly always those of all its process's threads. */
 struct table {
         struct task_struct *task;
-        __u64 word; /* one bit for each descriptor that is open */
-        __u32 base; /* the first of them */
-        __u32 rows, words;
+        __u64 word;  /* one bit for each descriptor that is open */
+        __u32 base;  /* the first of them */
+        __u32 first; /* descriptor of this call */
+        __u32 next;  /* of the next call; 0: this one takes all */
+        __u32 words;
         __u32 named; /* the row says whose it is */
         struct record_row row;
-};
-
-struct listing {
-        struct seq_file
-            *seq; /* the verifier wants to know it, which it would not inside of `table` */
-        struct table table;
 };
 
 static __always_inline struct fdtable *table_of(struct task_struct *task)
@@ -69,8 +74,8 @@ __noinline int begin(struct table *table)
         own = BPF_CORE_READ(task, files);
         if (!own || (task != leader && BPF_CORE_READ(leader, files) == own))
                 return 0;
-        if (part.thread != 0 && part.thread != (__u32)BPF_CORE_READ(task, pid))
-                return 0;
+        if (progress.thread == (__u32)BPF_CORE_READ(task, pid))
+                table->first = progress.next;
         return (int)words_of(table_of(task));
 }
 
@@ -81,15 +86,15 @@ __noinline int read_word(struct table *table, __u32 i)
         struct fdtable *fdt;
         __u64 word = 0;
 
-        if (!table || (i + 1) * WORD_BITS <= part.first)
+        if (!table || (i + 1) * WORD_BITS <= table->first)
                 return 0;
         task = table->task;
         fdt = table_of(task);
         if (i >= words_of(fdt))
                 return 0;
         bpf_probe_read_kernel(&word, sizeof word, BPF_CORE_READ(fdt, open_fds) + i);
-        if (i * WORD_BITS < part.first)
-                word &= ~0ULL << part.first % WORD_BITS;
+        if (i * WORD_BITS < table->first)
+                word &= ~0ULL << table->first % WORD_BITS;
         table->word = word;
         table->base = i * WORD_BITS;
         return word != 0 && bpf_probe_read_kernel(files, sizeof files,
@@ -206,9 +211,10 @@ __noinline int read_process(struct table *table)
 
 static long on_bit(__u32 i, void *data)
 {
-        struct listing *listing = data;
-        struct table *table = &listing->table;
+        struct table *table = data;
         __u64 rest = table->word >> i;
+        struct record_row *row;
+        __u32 at = progress.rows;
 
         if (rest == 0)
                 return 1; /* ends the word */
@@ -216,43 +222,38 @@ static long on_bit(__u32 i, void *data)
                 return 0;
         if (!table->named)
                 read_process(table);
-        /* Where others have filled the buffer, this thread comes again, into an empty one. */
-        if (bpf_seq_write(listing->seq, &table->row, sizeof table->row) < 0 ||
-            ++table->rows >= ROWS_A_CALL) {
-                table->row.next = table->base + i + 1;
+        row = bpf_map_lookup_elem(&rows, &at);
+        if (!row) {
+                table->next = table->base + i;
                 return 1;
         }
+        *row = table->row;
+        progress.rows = at + 1;
         return 0;
 }
 
 static long on_word(__u32 i, void *data)
 {
-        struct listing *listing = data;
-        struct table *table = &listing->table;
+        struct table *table = data;
 
         if (!read_word(table, i))
                 return 0;
-        bpf_loop(WORD_BITS, on_bit, listing, 0);
-        if (table->row.next == 0 && ++table->words >= WORDS_A_CALL)
-                table->row.next = table->base + WORD_BITS;
-        return table->row.next != 0;
+        bpf_loop(WORD_BITS, on_bit, table, 0);
+        if (table->next == 0 && ++table->words >= WORDS_A_CALL)
+                table->next = table->base + WORD_BITS;
+        return table->next != 0;
 }
 
 SEC("iter/task")
 int list_files(struct bpf_iter__task *ctx)
 {
         struct task_struct *task = ctx->task;
-        struct listing listing;
+        struct table table = {.task = task};
 
         if (!task)
                 return 0;
-        __builtin_memset(&listing, 0, sizeof listing);
-        listing.seq = ctx->meta->seq;
-        listing.table.task = task;
-        bpf_loop((__u32)begin(&listing.table), on_word, &listing, 0);
-        if (listing.table.row.next != 0) {
-                listing.table.row.thread = (__u32)BPF_CORE_READ(task, pid);
-                bpf_seq_write(listing.seq, &listing.table.row, sizeof listing.table.row);
-        }
-        return 0;
+        bpf_loop((__u32)begin(&table), on_word, &table, 0);
+        progress.thread = table.next ? (__u32)BPF_CORE_READ(task, pid) : 0;
+        progress.next = table.next;
+        return table.next != 0;
 }

@@ -9,24 +9,41 @@
 
 #include <engine-holders.lskel.h>
 
-int engine_holders_open(struct pw_engine *engine)
-{
-        struct engine_holders_bpf *bpf = engine_holders_bpf__open();
-        int r = bpf ? engine_holders_bpf__load(bpf) : -ENOMEM;
+#include <sys/mman.h>
 
-        if (r == 0 && engine_holders_bpf__attach(bpf) < 0)
+/* The kernel rounds each row up to 8 bytes, of which it is a multiple. */
+_Static_assert(sizeof(struct record_row) % 8 == 0, "rows follow each other");
+#define ROWS_SIZE (RECORD_ROWS_MAX * sizeof(struct record_row))
+
+int engine_holders_open(struct engine_holders *holders)
+{
+        int r;
+
+        holders->bpf = engine_holders_bpf__open();
+        r = holders->bpf ? engine_holders_bpf__load(holders->bpf) : -ENOMEM;
+        if (r == 0 && engine_holders_bpf__attach(holders->bpf) < 0)
                 r = -errno;
+        if (r == 0) {
+                holders->rows =
+                    mmap(NULL, ROWS_SIZE, PROT_READ, MAP_SHARED, holders->bpf->maps.rows.map_fd, 0);
+                if (holders->rows == MAP_FAILED) {
+                        holders->rows = NULL;
+                        r = -errno;
+                }
+        }
         if (r < 0) {
-                engine_holders_bpf__destroy(bpf);
+                engine_holders_close(holders);
                 return r;
         }
-        engine->holders = bpf;
-        engine->holders_fd = bpf->links.list_files_fd;
-        engine->holders_part = &bpf->bss->part;
+        holders->link_fd = holders->bpf->links.list_files_fd;
+        holders->progress = &holders->bpf->bss->progress;
         return 0;
 }
 
-void engine_holders_close(struct pw_engine *engine)
+void engine_holders_close(struct engine_holders *holders)
 {
-        engine_holders_bpf__destroy(engine->holders);
+        if (holders->rows)
+                munmap(holders->rows, ROWS_SIZE);
+        engine_holders_bpf__destroy(holders->bpf);
+        *holders = (struct engine_holders){0};
 }

@@ -52,6 +52,19 @@ void ring_hold(struct ring *ring);
 /* Gives back all records read: the next one wakes us up. False where it is on its way already. */
 bool ring_release(struct ring *ring);
 
+/* engine-holders.c. All 0: closed. */
+struct engine_holders {
+        struct engine_holders_bpf *bpf;
+        int link_fd;
+        /* In memory that the program shares with us: */
+        struct record_progress *progress;
+        struct record_row *rows; /* RECORD_ROWS_MAX */
+};
+
+/* 0 or -errno. */
+int engine_holders_open(struct engine_holders *holders);
+void engine_holders_close(struct engine_holders *holders);
+
 struct pw_engine {
         struct engine_bpf *bpf; /* NULL: none of its programs works */
         struct bpf_link *links[PROGRAM_COUNT];
@@ -69,15 +82,9 @@ struct pw_engine {
         const __u64 *lost; /* in memory that the programs share with us */
 
         /* lists */
-        struct engine_holders_bpf *holders;
-        int holders_fd;                   /* its link */
-        struct record_part *holders_part; /* in memory that the program shares with us */
+        struct engine_holders holders;
         char *buffer;
 };
-
-/* engine-holders.c. 0 or -errno. */
-int engine_holders_open(struct pw_engine *engine);
-void engine_holders_close(struct pw_engine *engine);
 
 /* engine-events.c */
 int engine_events_open(struct pw_engine *engine, int ring_fd, size_t ring_size); /* 0 or -errno */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists: what an iterator in the kernel writes into the file that stands for it. */
+/* Lists: what an iterator in the kernel writes into the file that stands for it, or, of holders, into
+ * memory that it shares with us. */
 
 #include "daemon/bpf/engine-internal.h"
 
@@ -10,29 +11,14 @@ struct listing {
         struct pw_engine *engine;
         pw_engine_row_found found;
         void *userdata;
-        struct record_part *rests; /* what is still to be asked for */
-        size_t n_rests, capacity;
 };
 
-static int note_rest(struct listing *listing, const struct record_row *record)
-{
-        int r = pw_array_reserve(&listing->rests, &listing->capacity, listing->n_rests + 1,
-                                 sizeof *listing->rests);
-
-        if (r == 0)
-                listing->rests[listing->n_rests++] =
-                    (struct record_part){record->thread, record->next};
-        return r;
-}
-
-static int tell_row(struct listing *listing, const char *data)
+static int tell_row(struct listing *listing, const void *data)
 {
         struct pw_engine_row row = {0};
         struct record_row record;
 
         memcpy(&record, data, sizeof record);
-        if (record.next != 0)
-                return note_rest(listing, &record);
         engine_read_socket(&record.socket, &row.socket, &row.flags);
         row.netns_id = record.socket.netns_id;
         row.pid = (pid_t)record.holder.pid;
@@ -93,19 +79,39 @@ int pw_engine_sockets(struct pw_engine *engine, uint8_t protocol, pw_engine_row_
         return -EPROTONOSUPPORT;
 }
 
+/* The rows that the program has put into the memory that it shares with us; it goes on where none
+ * of them is left. */
+static int tell_holders(struct listing *listing)
+{
+        struct engine_holders *holders = &listing->engine->holders;
+        uint32_t n = PW_MIN(holders->progress->rows, (uint32_t)RECORD_ROWS_MAX);
+        int r = 0;
+
+        for (uint32_t i = 0; r >= 0 && i < n; i++)
+                r = tell_row(listing, &holders->rows[i]);
+        holders->progress->rows = 0;
+        return PW_MIN(r, 0);
+}
+
 int pw_engine_holders(struct pw_engine *engine, pw_engine_row_found found, void *userdata)
 {
         struct listing listing = {.engine = engine, .found = found, .userdata = userdata};
+        _cleanup_(pw_closep) int fd = -EBADF;
+        char nothing;
+        ssize_t n;
         int r;
 
         if (!engine->works[PW_ENGINE_HOLDERS])
                 return -EOPNOTSUPP;
-        *engine->holders_part = (struct record_part){0};
-        r = list(&listing, engine->holders_fd, false);
-        for (size_t i = 0; r == 0 && i < listing.n_rests; i++) { /* each may leave another one */
-                *engine->holders_part = listing.rests[i];
-                r = list(&listing, engine->holders_fd, false);
-        }
-        free(listing.rests);
+        fd = bpf_iter_create(engine->holders.link_fd);
+        if (fd < 0)
+                return -errno;
+        *engine->holders.progress = (struct record_progress){0};
+        do {
+                n = read(fd, &nothing, sizeof nothing);
+                if (n < 0 && errno != EAGAIN && errno != EINTR)
+                        return -errno;
+                r = tell_holders(&listing);
+        } while (r == 0 && n != 0);
         return r;
 }

@@ -283,7 +283,8 @@ static void attach_hoped(struct opening *opening)
 
 static void open_holders(struct opening *opening)
 {
-        int r = opening->hoped[PW_ENGINE_HOLDERS] ? engine_holders_open(opening->engine) : 0;
+        int r =
+            opening->hoped[PW_ENGINE_HOLDERS] ? engine_holders_open(&opening->engine->holders) : 0;
 
         if (r < 0)
                 give_up_program(opening, PW_ENGINE_HOLDERS, PROGRAM_HOLDERS_NAME, r);
@@ -310,7 +311,7 @@ static bool list_needs_capability(int link_fd)
 
 static int prepare_lists(struct pw_engine *engine)
 {
-        int link_fd = engine->holders_fd;
+        int link_fd = engine->holders.bpf ? engine->holders.link_fd : -EBADF;
 
         if (link_fd < 0 && engine->links[PROGRAM_LIST_TCP])
                 link_fd = bpf_link__fd(engine->links[PROGRAM_LIST_TCP]);
@@ -359,7 +360,7 @@ int pw_engine_open(const struct pw_engine_options *options, struct pw_engine **r
 
         if (!engine)
                 return -ENOMEM;
-        engine->ring_fd = engine->timer_fd = engine->poll_fd = engine->holders_fd = -EBADF;
+        engine->ring_fd = engine->timer_fd = engine->poll_fd = -EBADF;
         engine->tick_nsec = 1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK);
         for (unsigned part = 0; part < PW_ENGINE_PARTS; part++)
                 opening.hoped[part] = (options->parts & 1u << part) != 0;
@@ -380,7 +381,7 @@ void pw_engine_close(struct pw_engine *engine)
                 bpf_link__destroy(engine->links[i]);
         engine_events_close(engine);
         engine_bpf__destroy(engine->bpf);
-        engine_holders_close(engine);
+        engine_holders_close(&engine->holders);
         free(engine->buffer);
         free(engine);
 }

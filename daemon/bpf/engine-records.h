@@ -73,15 +73,16 @@ struct record_event {
 struct record_row {
         struct record_socket socket;
         struct record_holder holder; /* pid 0 where the list has none */
-        /* No socket, where `next` is not 0: the rest of this thread's descriptors, from that one
-         * on, is to be asked for. */
-        __u32 thread, next;
 };
 
-/* Which part of the holders is listed: everything, or the rest of one thread's descriptors. */
-struct record_part {
-        __u32 thread, first;
+/* How far the list of holders has come. */
+struct record_progress {
+        __u32 rows; /* to be read before it goes on */
+        __u32 thread,
+            next; /* it goes on with this descriptor of this thread; 0: with all of the next */
 };
+
+#define RECORD_ROWS_MAX 1024
 
 /* Settings, fixed when the programs are loaded. */
 struct record_settings {

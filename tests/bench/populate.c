@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Makes a population of sockets and processes in a network namespace of its own, runs a command
- * among them, and ends with its exit code; the population ends with it.
+ * among them, and ends with its exit code, once the population has ended.
  *
  *      populate [--listeners=N] [--connections=N] [--udp=N] [--processes=N] -- COMMAND…
  *
@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -93,22 +94,22 @@ static _Noreturn void idle(unsigned number, const struct population *population,
                 pause();
 }
 
-/* Returns when every process has what it should have. */
-static void populate(const struct population *population)
+/* Returns when every process has what it should have: their pids. */
+static pid_t *populate(const struct population *population)
 {
-        unsigned long processes = PW_MAX(population->processes, (unsigned long)HOLDERS), ready = 0;
+        unsigned long processes = population->processes, ready = 0;
+        pid_t *pids = calloc(processes, sizeof *pids);
         pid_t parent = getpid();
         int report[2];
         char byte;
 
-        if (pipe2(report, O_CLOEXEC) < 0)
+        if (!pids || pipe2(report, O_CLOEXEC) < 0)
                 die("pipe");
         for (unsigned i = 0; i < processes; i++) {
-                pid_t pid = fork();
-
-                if (pid < 0)
+                pids[i] = fork();
+                if (pids[i] < 0)
                         die("process %u", i);
-                if (pid == 0) {
+                if (pids[i] == 0) {
                         close(report[0]);
                         idle(i, population, report[1], parent);
                 }
@@ -121,6 +122,17 @@ static void populate(const struct population *population)
                 errno = ECHILD;
                 die("%lu of %lu processes are ready", ready, processes);
         }
+        return pids;
+}
+
+/* Nobody else may wait for them, and what is measured next should not be among zombies. */
+static void end_population(pid_t *pids, unsigned long n)
+{
+        for (unsigned long i = 0; i < n; i++)
+                kill(pids[i], SIGKILL);
+        for (unsigned long i = 0; i < n; i++)
+                waitpid(pids[i], NULL, 0);
+        free(pids);
 }
 
 static int run(char **command)
@@ -166,7 +178,8 @@ static bool read_option(const char *word, struct population *population)
 int main(int argc, char **argv)
 {
         struct population population = {0};
-        int i = 1;
+        int i = 1, code;
+        pid_t *pids;
 
         while (i < argc && read_option(argv[i], &population))
                 i++;
@@ -179,6 +192,9 @@ int main(int argc, char **argv)
         if (unshare(CLONE_NEWNET) < 0)
                 die("cannot make a network namespace");
         loopback_up();
-        populate(&population);
-        return run(argv + i + 1);
+        population.processes = PW_MAX(population.processes, (unsigned long)HOLDERS);
+        pids = populate(&population);
+        code = run(argv + i + 1);
+        end_population(pids, population.processes);
+        return code;
 }

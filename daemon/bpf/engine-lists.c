@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists: what an iterator in the kernel writes into the file that stands for it, or, of holders, into
- * memory that it shares with us. */
+/* Lists: what an iterator in the kernel writes into the file that stands for it, or, of holders,
+ * into memory that it shares with us. */
 
 #include "daemon/bpf/engine-internal.h"
 

@@ -22,7 +22,7 @@
 #define LIFE_NSEC 50000 /* of a short-lived socket */
 #define GROUP_SIZE 8
 #define TABLE_COPIES 2605 /* several times what the list gives at once */
-#define PACE_USEC 5000 /* slow enough for each to wake up the reader */
+#define PACE_USEC 5000    /* slow enough for each to wake up the reader */
 
 enum scene {
         SCENE_STORM,   /* n short-lived sockets of processes that exit at once */

@@ -6,26 +6,16 @@
 # journal; the test's files are in /run/test, outside the directories that make a program suspicious.
 #
 # A test asks portwatch only by what its users have: command lines, JSON, rules, the log. Each says
-# in its head what it would catch. PW_PATIENCE multiplies all time-outs (for slow builds).
+# in its head what it would catch.
 
 set -uo pipefail
 export LC_ALL=C.UTF-8 TZ=UTC NO_COLOR=1
 : "${PW_BUILD:?is the build directory}" "${PW_SOURCE:?is the source directory}"
 
-skip() {
-        trap - EXIT
-        echo "skipped: $*"
-        exit 77
-}
-
-needs() {
-        local program
-        for program; do
-                command -v "$program" >/dev/null || skip "needs $program"
-        done
-}
-
 PATH=$PATH:/usr/sbin:/sbin
+# shellcheck source=tests/assert.sh
+. "$PW_SOURCE/tests/assert.sh"
+
 needs jq unshare ip setpriv
 if [ -z "${PW_INSIDE-}" ]; then
         [ "$(id -u)" = 0 ] || skip "needs root"
@@ -40,63 +30,14 @@ DAEMON=
 declare -A HOLDERS=() # name of a fixture -> its pid
 SYNC_PORT=1999        # open for a moment whenever a test waits for the daemon to look
 
-# ---- reporting ----
-
-step() {
-        echo "- $*"
-}
-
-fail() {
-        echo "FAILED: $*"
-        trap - EXIT
-        {
-                echo "--- end of the daemon's log"
-                tail -n 40 "$LOG"
-                echo "--- alerts"
-                ctl alerts --all 2>&1 | tail -n 40
-                echo "--- status"
-                cat "$RUN/status.json"
-                echo
-        } 2>/dev/null
-        exit 1
-}
-
-assert_eq() { # ACTUAL EXPECTED WHAT
-        [ "$1" = "$2" ] || fail "$3: expected '$2', got '$1'"
-}
-
-assert_le() { # ACTUAL LIMIT WHAT
-        [ "$1" -le "$2" ] || fail "$3: at most $2, got $1"
-}
-
-# assert_exit CODE COMMAND…: the exit code; what it prints goes to $T/out and $T/err.
-assert_exit() {
-        local expected=$1 code=0
-        shift
-        "$@" >"$T/out" 2>"$T/err" </dev/null || code=$?
-        [ "$code" = "$expected" ] && return
-        cat "$T/out" "$T/err"
-        fail "exit code of '$*': expected $expected, got $code"
-}
-
-assert_says() { # FILE REGEX WHAT
-        grep -Eq -- "$2" "$1" && return
-        cat "$1"
-        fail "$3: nothing matches '$2'"
-}
-
-now_usec() {
-        echo "${EPOCHREALTIME/[.,]/}"
-}
-
-# wait_for SECONDS WHAT COMMAND…: until the command succeeds.
-wait_for() {
-        local what=$2 end=$(($(now_usec) + $1 * 1000000 * ${PW_PATIENCE:-1}))
-        shift 2
-        until "$@"; do
-                [ "$(now_usec)" -lt "$end" ] || fail "waited in vain: $what"
-                sleep 0.05
-        done
+explain_failure() {
+        echo "--- end of the daemon's log"
+        tail -n 40 "$LOG"
+        echo "--- alerts"
+        ctl alerts --all 2>&1 | tail -n 40
+        echo "--- status"
+        cat "$RUN/status.json"
+        echo
 }
 
 # ---- the daemon ----

@@ -170,6 +170,17 @@ _unused_ static void put_interval(struct fixture *fixture, struct pw_record *rec
         apply(fixture, to_usec);
 }
 
+/* `n` openings in one batch. */
+_unused_ static void put_many(struct fixture *fixture, uint16_t n)
+{
+        for (uint16_t port = 1; port <= n; port++) {
+                _cleanup_(pw_record_unrefp) struct pw_record *record = make_record(port, "a");
+
+                add(fixture, PW_WRITE_OPEN, record, T0 + port);
+        }
+        apply(fixture, T0 + n);
+}
+
 _unused_ static int64_t number(struct fixture *fixture, const char *sql)
 {
         int64_t value = -1;
@@ -178,6 +189,19 @@ _unused_ static int64_t number(struct fixture *fixture, const char *sql)
         if (r < 0)
                 fail_msg("%s: %d", sql, r);
         return value;
+}
+
+_unused_ static int64_t n_open(struct fixture *fixture)
+{
+        return number(fixture, "SELECT count(*) FROM interval WHERE closed IS NULL");
+}
+
+_unused_ static int64_t n_events(struct fixture *fixture, enum pw_event kind)
+{
+        char sql[96];
+
+        snprintf(sql, sizeof sql, "SELECT count(*) FROM event WHERE kind = %d", (int)kind);
+        return number(fixture, sql);
 }
 
 /* The books are right: what triggers count is what a count counts, and nothing is left over. */
@@ -215,6 +239,12 @@ _unused_ static void assert_consistent(struct fixture *fixture)
                         fail_msg("not 0: %s", zeros[i]);
 }
 
+_unused_ static int check_and_tear_down(void **state)
+{
+        assert_consistent(*state);
+        return tear_down(state);
+}
+
 _unused_ static struct pw_query *open_query(struct fixture *fixture)
 {
         struct pw_query *query = NULL;
@@ -243,3 +273,9 @@ _unused_ static void path_in(struct fixture *fixture, const char *name, char pat
 {
         snprintf(path, 128, "%s/%s", fixture->dir, name);
 }
+
+/* Each test with a store of its own. */
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+/* The same where the books must be right at the end. */
+#define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, check_and_tear_down)

@@ -1,50 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Attribution over made-up /proc, /etc and cgroup trees: would catch the wrong principal, a holder
- * left out, sockets of one owner that get several, a guess where nothing is known, and reads that a
- * quiet host should not pay for. What needs the kernel's own links is in check-attribution.c. */
+ * left out, sockets of one owner that get several, and a guess where nothing is known. What needs
+ * the kernel's own links is in check-attribution.c. */
 
-#include "daemon/holders.h"
-
-#include "tests/unit/made-up-tree.h"
+#include "tests/unit/attribution-tree.h"
 
 #include <portwatch/text.h>
-
-#define SOCKETS_MAX 5000
-#define NOBODY 4000000001u /* a uid that no name service knows */
-
-static struct pw_attribution_roots roots;
-static struct pw_attribution *attribution;
-
-static struct pw_socket sockets[SOCKETS_MAX];
-static const struct pw_socket *asked[SOCKETS_MAX];
-static struct pw_owner *owners[SOCKETS_MAX];
-static bool held[SOCKETS_MAX];
-static size_t n_sockets;
-
-/* ---- the made-up trees ---- */
-
-static void process(int pid, unsigned started, const char *cgroup)
-{
-        char path[64];
-
-        snprintf(path, sizeof path, "proc/%d/fd/0", pid);
-        put_link(path, "/dev/null");
-        snprintf(path, sizeof path, "proc/%d/stat", pid);
-        put(path, 0, "%d (p%d) S 1 1 1 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 %u 0\n", pid, pid, started);
-        snprintf(path, sizeof path, "proc/%d/cgroup", pid);
-        put(path, 0, "0::%s\n", cgroup);
-        snprintf(path, sizeof path, "proc/%d/exe", pid);
-        put_link(path, "/bin/sh");
-}
-
-static void holds(int pid, int fd, unsigned inode)
-{
-        char path[64], link[64];
-
-        snprintf(path, sizeof path, "proc/%d/fd/%d", pid, fd);
-        snprintf(link, sizeof link, "socket:[%u]", inode);
-        put_link(path, link);
-}
 
 /* Returns the id of the cgroup: the inode of its directory. */
 static uint64_t cgroup(const char *path, int pid)
@@ -57,60 +18,6 @@ static uint64_t cgroup(const char *path, int pid)
         snprintf(name, sizeof name, "cgroup%s", path);
         assert_int_equal(fstatat(top_fd, name, &st, 0), 0);
         return st.st_ino;
-}
-
-static void want(uint32_t inode, uint64_t cgroup_id)
-{
-        sockets[n_sockets] =
-            (struct pw_socket){.inode = inode, .cgroup_id = cgroup_id, .uid = NOBODY};
-        asked[n_sockets] = &sockets[n_sockets];
-        n_sockets++;
-}
-
-static void forget(void)
-{
-        for (size_t i = 0; i < n_sockets; i++) {
-                pw_owner_unref(owners[i]);
-                owners[i] = NULL;
-        }
-        n_sockets = 0;
-}
-
-static void find(bool everyone)
-{
-        for (size_t i = 0; i < n_sockets; i++)
-                pw_owner_unref(owners[i]);
-        assert_int_equal(pw_attribution_find(attribution, asked, n_sockets, everyone, owners), 0);
-        for (size_t i = 0; i < n_sockets; i++)
-                assert_non_null(owners[i]);
-}
-
-static int set_up(void **state)
-{
-        (void)state;
-        put("etc/passwd", 0, "first:x:%u:0::/:/bin/sh\nsecond:x:%u:0::/:/bin/sh\n", geteuid(),
-            geteuid());
-        roots.proc_fd = open_dir("proc");
-        roots.root_fd = open("/", O_RDONLY | O_DIRECTORY);
-        roots.etc_fd = open_dir("etc");
-        roots.cgroup_fd = open_dir("cgroup");
-        process(1, 1, "/init.scope");
-        return pw_attribution_new(roots, &attribution);
-}
-
-static int tear_down(void **state)
-{
-        (void)state;
-        forget();
-        pw_attribution_free(attribution);
-        close(roots.proc_fd);
-        close(roots.root_fd);
-        close(roots.etc_fd);
-        close(roots.cgroup_fd);
-        remove_tree("proc");
-        remove_tree("etc");
-        remove_tree("cgroup");
-        return 0;
 }
 
 /* ---- who it is ---- */
@@ -518,14 +425,7 @@ static void large_ring(void **state)
 static void still_held(void **state)
 {
         (void)state;
-        process(70, 700, "/");
-        process(80, 800, "/");
-        holds(70, 3, 1);
-        holds(80, 3, 1);
-        holds(70, 4, 2);
-        want(1, 0);
-        want(2, 0);
-        want(3, 0);
+        share(80, 70, 1, 2, 3);
         find(true);
         assert_int_equal(pw_attribution_held(attribution, asked, owners, 3, held), 0);
         assert_true(held[0] && held[1] && held[2]); /* the third has no known holder */
@@ -560,195 +460,19 @@ static void held_unreadable(void **state)
         assert_true(held[0]);
 }
 
-/* ---- cost ---- */
-
-static void nothing_asked(void **state)
-{
-        (void)state;
-        assert_int_equal(pw_attribution_find(attribution, NULL, 0, false, NULL), 0);
-        assert_int_equal(pw_attribution_find(attribution, NULL, 0, true, NULL), 0);
-        assert_int_equal(pw_attribution_held(attribution, NULL, NULL, 0, NULL), 0);
-        assert_int_equal(pw_attribution_reads(attribution), 0);
-}
-
-/* A table larger than what is read at first sight is read to its end, and makes one holder. */
-static void large_table(void **state)
-{
-        (void)state;
-        process(10, 100, "/");
-        for (unsigned i = 1; i <= SOCKETS_MAX; i++) {
-                holds(10, (int)i, i);
-                want(i, 0);
-        }
-        for (int everyone = 0; everyone < 2; everyone++) {
-                find(everyone);
-                for (size_t i = 0; i < n_sockets; i++) {
-                        assert_ptr_equal(owners[i], owners[0]);
-                        assert_int_equal(owners[i]->n_holders, 1);
-                }
-        }
-        assert_int_equal(pw_attribution_held(attribution, asked, owners, 1, held), 0);
-        assert_true(held[0]);
-}
-
-/* When it is too late, nothing is read, and that shows. */
-static void late(void **state)
-{
-        struct pw_proc *proc = calloc(1, sizeof *proc);
-        struct pw_holders holders;
-
-        (void)state;
-        assert_non_null(proc);
-        proc->fd = roots.proc_fd;
-        process(1, 1, "/");
-        process(10, 100, "/");
-        holds(10, 3, 1);
-        want(1, 0);
-        for (uint64_t deadline = 0; deadline < 2; deadline++) {
-                proc->deadline_usec = deadline;
-                assert_int_equal(pw_holders_begin(&holders, proc, asked, 1), 0);
-                assert_int_equal(pw_holders_visit(&holders, 10), deadline);
-                assert_int_equal(holders.n_missing, deadline);
-                assert_int_equal(holders.hidden, deadline);
-                pw_holders_done(&holders);
-                assert_int_equal(pw_holders_begin(&holders, proc, asked, 1), 0);
-                assert_int_equal(pw_holders_visit_all(&holders, true), 0);
-                assert_int_equal(holders.n_missing, deadline);
-                assert_int_equal(holders.hidden, deadline);
-                pw_holders_done(&holders);
-        }
-        free(proc);
-}
-
-/* Each descriptor is read once, each process once more; one owner for all. */
-static void many_sockets(void **state)
-{
-        uint64_t before;
-
-        (void)state;
-        process(70, 700, "/");
-        for (unsigned i = 0; i < SOCKETS_MAX; i++) {
-                holds(70, (int)i + 10, i + 1);
-                want(SOCKETS_MAX - i, 0);
-        }
-        before = pw_attribution_reads(attribution);
-        find(true);
-        assert_true(pw_attribution_reads(attribution) - before < SOCKETS_MAX + 30);
-        for (size_t i = 0; i < SOCKETS_MAX; i++)
-                assert_ptr_equal(owners[i], owners[0]);
-        assert_int_equal(owners[0]->references, SOCKETS_MAX);
-}
-
-/* So many that several threads share them: would catch a part of the search that is lost or counted
- * twice when the parts are put together. */
-static void many_processes(void **state)
-{
-        enum { N = 400 };
-
-        (void)state;
-        for (int i = 0; i < N; i++) {
-                process(1000 + i, (unsigned)(5000 - i), "/");
-                holds(1000 + i, 3, 1);
-                holds(1000 + i, 4, (unsigned)(10 + i));
-                if (i % 2)
-                        holds(1000 + i, 5, 2);
-        }
-        want(1, 0);
-        want(2, 0);
-        for (unsigned i = 0; i < N; i++)
-                want(10 + i, 0);
-        want(3, 0);
-        find(true);
-        assert_int_equal(owners[0]->n_holders, N);
-        assert_int_equal(owners[1]->n_holders, N / 2);
-        for (int i = 0; i < PW_OWNER_PIDS_MAX; i++) {
-                assert_int_equal(owners[0]->pids[i], 1000 + N - 1 - i);
-                assert_int_equal(owners[1]->pids[i], 1000 + N - 1 - 2 * i);
-        }
-        for (int i = 0; i < N; i++) {
-                assert_int_equal(owners[2 + i]->n_holders, 1);
-                assert_int_equal(owners[2 + i]->pids[0], 1000 + i);
-        }
-        assert_int_equal(owners[2 + N]->unknown, PW_UNKNOWN_NO_HOLDER);
-}
-
-/* ---- by the kernel's list ---- */
-
-/* Tells of one holder only, and returns what it is given. */
-static int list_one(void *result, pw_descriptor_found found, void *userdata)
-{
-        int r = found(userdata, 4711, 70, 700, "p70");
-
-        if (r == 0)
-                r = found(userdata, 1, 72, 720, "p72");
-        if (r == 0)
-                r = found(userdata, 4711, 70, 700, "p70"); /* the rest of a large table */
-        return r < 0 ? r : *(int *)result;
-}
-
-static void find_by_list(int result)
-{
-        process(70, 700, "/a.service");
-        process(71, 710, "/a.service");
-        holds(70, 3, 4711);
-        holds(71, 3, 4711);
-        holds(71, 4, 4712);
-        want(4711, 0);
-        want(4712, 0);
-        want(1, 0);
-        pw_attribution_list_by(attribution, (struct pw_descriptors){list_one, &result});
-        find(true);
-        assert_int_equal(owners[1]->n_holders, 1); /* the list did not tell of it */
-        assert_int_equal(owners[1]->pids[0], 71);
-}
-
-static void complete_list(void **state)
-{
-        (void)state;
-        find_by_list(0);
-        assert_int_equal(owners[0]->n_holders, 1);
-}
-
-/* What it told before it failed is not all. */
-static void failed_list(void **state)
-{
-        (void)state;
-        find_by_list(-EIO);
-        assert_int_equal(owners[0]->n_holders, 2);
-        assert_int_equal(owners[0]->pids[0], 70);
-        assert_int_equal(owners[0]->pids[1], 71);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-            TEST(one_holder),
-            TEST(principal_and_workers),
-            TEST(many_holders),
-            TEST(socket_activation),
-            TEST(cgroup_first),
-            TEST(no_cgroup),
-            TEST(no_holder),
-            TEST(hidden_processes),
-            TEST(unreadable_process),
-            TEST(unreadable_kernel_thread),
-            TEST(ended_process),
-            TEST(executables),
-            TEST(foreign_root),
-            TEST(hostile_names),
-            TEST(users_change),
-            TEST(rings),
-            TEST(still_held),
-            TEST(held_unreadable),
-            TEST(nothing_asked),
-            TEST(many_sockets),
-            TEST(many_processes),
-            TEST(large_table),
-            TEST(late),
-            TEST(many_rings),
-            TEST(large_ring),
-            TEST(complete_list),
-            TEST(failed_list),
+            TEST(one_holder),         TEST(principal_and_workers),
+            TEST(many_holders),       TEST(socket_activation),
+            TEST(cgroup_first),       TEST(no_cgroup),
+            TEST(no_holder),          TEST(hidden_processes),
+            TEST(unreadable_process), TEST(unreadable_kernel_thread),
+            TEST(ended_process),      TEST(executables),
+            TEST(foreign_root),       TEST(hostile_names),
+            TEST(users_change),       TEST(rings),
+            TEST(still_held),         TEST(held_unreadable),
+            TEST(many_rings),         TEST(large_ring),
         };
 
         return cmocka_run_group_tests(tests, make_top, remove_top);

@@ -4,17 +4,6 @@
 
 #include "tests/unit/store-fixture.h"
 
-static int check_and_tear_down(void **state)
-{
-        assert_consistent(*state);
-        return tear_down(state);
-}
-
-static int64_t n_open(struct fixture *fixture)
-{
-        return number(fixture, "SELECT count(*) FROM interval WHERE closed IS NULL");
-}
-
 static void prune_all(struct fixture *fixture, uint64_t before_usec, uint64_t max_bytes,
                       unsigned step)
 {
@@ -220,8 +209,6 @@ static void test_bytes_an_event(void **state)
         for (size_t i = 0; i < PW_ELEMENTS(records); i++)
                 pw_record_unref(records[i]);
 }
-
-#define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, check_and_tear_down)
 
 int main(void)
 {

@@ -5,6 +5,8 @@
 #include "ctl/listing.h"
 #include "ctl/terminal.h"
 
+#include <portwatch/text.h>
+
 #include <json-c/json.h>
 
 #define COLUMNS                                                                                    \

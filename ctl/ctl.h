@@ -88,12 +88,6 @@ int pw_ctl_fail(int code, const char *format, ...) _printf_(2, 3);
 void pw_ctl_note(const struct pw_ctl *ctl, const char *format, ...) _printf_(2, 3);
 int pw_ctl_no_memory(void);
 
-/* The ending of a word that counts `n` things. */
-static inline const char *pw_plural(uint64_t n)
-{
-        return n == 1 ? "" : "s";
-}
-
 /* The verdict in a sentence, where none must be told, too. */
 static inline const char *pw_verdict_text(enum pw_verdict verdict)
 {

@@ -215,9 +215,9 @@ static int keep_unwritten(struct pw_manager *m, const struct pw_records *records
                 return -ENOMEM;
         manager_log(
             m, PW_MESSAGE_BASELINE_WRITTEN, LOG_WARNING,
-            "Baseline of %zu listeners is in force, but could not be written to %s: %s. It will "
+            "Baseline of %zu listener%s is in force, but could not be written to %s: %s. It will "
             "be learned anew at the next start.",
-            learned, m->baseline_path, strerror(error));
+            learned, pw_plural(learned), m->baseline_path, strerror(error));
         return 0;
 }
 
@@ -237,9 +237,9 @@ int manager_learn(struct pw_manager *m)
                 if (r == 0)
                         manager_log(
                             m, PW_MESSAGE_BASELINE_WRITTEN, LOG_NOTICE,
-                            "First start: %zu listeners that are open now were written to %s "
-                            "as expected, %zu left out. Check them: portwatchctl list",
-                            learned, m->baseline_path, left_out);
+                            "First start: %zu listener%s open now, written to %s as expected; %zu "
+                            "left out. Check them: portwatchctl list",
+                            learned, pw_plural(learned), m->baseline_path, left_out);
         }
         pw_records_done(&records);
         if (r == -ENOMEM)

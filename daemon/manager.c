@@ -334,10 +334,12 @@ int manager_timers_init(struct pw_manager *m)
 
 int pw_manager_run(struct pw_manager *m)
 {
+        size_t rules = pw_policy_count(m->policy);
         int r;
 
-        manager_log(m, PW_MESSAGE_STARTED, LOG_INFO, "portwatchd %s watches, %zu rules in force.%s",
-                    PORTWATCH_VERSION, pw_policy_count(m->policy),
+        manager_log(m, PW_MESSAGE_STARTED, LOG_INFO,
+                    "portwatchd %s watches, %zu rule%s in force.%s", PORTWATCH_VERSION, rules,
+                    pw_plural(rules),
                     m->engine && pw_engine_needs_cap_bpf(m->engine)
                         ? " CAP_BPF is kept: this kernel asks for it at every list of sockets."
                         : "");

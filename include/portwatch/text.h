@@ -34,6 +34,12 @@ size_t pw_text_width(const char *text);
  * names with backslashes are literal. A NULL text matches nothing. */
 bool pw_text_glob(const char *pattern, const char *text);
 
+/* The ending of a word that counts `n` things. */
+static inline const char *pw_plural(uint64_t n)
+{
+        return n == 1 ? "" : "s";
+}
+
 /* NULL-safe: equal strings, or both NULL. */
 static inline bool pw_text_equal(const char *a, const char *b)
 {

@@ -127,11 +127,16 @@ static int unknown_owners(const struct pw_socket *const *sockets, size_t n,
 /* Opening it takes as long as looking into a hundred processes by /proc, twice as long the first
  * time. Each process is a directory, and a link, of /proc. */
 #define PROCESSES_WORTH_IT 200
-#define SOCKETS_WORTH_IT 2000 /* each is a link to read */
+#define SOCKETS_WORTH_IT 2000              /* each is a link to read */
+#define HOLDERS_USEC (5 * PW_USEC_PER_SEC) /* /proc takes several times as long */
 
 static struct pw_engine *open_engine(int proc_fd, size_t n_sockets)
 {
-        struct pw_engine_options options = {.parts = 1u << PW_ENGINE_HOLDERS, .cgroup_fd = -1};
+        struct pw_engine_options options = {
+            .parts = 1u << PW_ENGINE_HOLDERS,
+            .cgroup_fd = -1,
+            .holders_usec = HOLDERS_USEC,
+        };
         struct pw_engine *engine = NULL;
         struct stat proc;
 

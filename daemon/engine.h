@@ -42,7 +42,9 @@ struct pw_engine_options {
                              * 0: PW_ENGINE_RING_DEFAULT. Counts as resident memory */
         const char *refuse; /* for tests: programs (of daemon/bpf, separated by commas)
                              * that are to be treated as if the kernel refused them; may be NULL */
+        uint64_t holders_usec; /* that a list of holders may take; 0: PW_ENGINE_HOLDERS_USEC */
 };
+#define PW_ENGINE_HOLDERS_USEC PW_USEC_PER_SEC
 #define PW_ENGINE_RING_DEFAULT (2u << 20)
 
 /* Opens what can be opened of the wanted parts: 0 also where that is nothing; or -ENOMEM. Takes
@@ -123,11 +125,11 @@ int pw_engine_sockets(struct pw_engine *engine, uint8_t protocol, pw_engine_row_
                       void *userdata);
 
 /* Tells the sockets of both protocols, and of UDP-Lite, in ALL network namespaces: each once for
- * every descriptor that a process has of it, or more often where it has many; the rows of one
- * process are mostly together. Exact under churn for descriptors that stay. What is held by no
- * descriptor (the kernel's own, in flight, io_uring's direct descriptors) is not in it. An MPTCP
- * listener is told as its TCP subflow. A cookie is 0 where nobody has asked for it before. Returns
- * as above. */
+ * every descriptor that a process has of it; the rows of one process are together but for those of
+ * a thread with a table of its own. Exact under churn for descriptors that stay where they are.
+ * What is held by no descriptor (the kernel's own, in flight, io_uring's direct descriptors) is not
+ * in it. An MPTCP listener is told as its TCP subflow. A cookie is 0 where nobody has asked for it
+ * before. Returns as above; -ETIME where it takes too long: any user can make it long. */
 int pw_engine_holders(struct pw_engine *engine, pw_engine_row_found found, void *userdata);
 
 /* The same as attribution takes it (struct pw_descriptors): `engine` is one. */

@@ -16,8 +16,7 @@ struct listing {
         bool is_holder;
 };
 
-/* Processes come in the order of their numbers, but for the rest of large tables and for threads
- * with a table of their own. */
+/* Processes come in the order of their numbers, but for threads with a table of their own. */
 static bool has_holder(struct listing *listing)
 {
         const struct pw_holders *holders = listing->holders;

@@ -58,9 +58,12 @@ const char *manager_device_name(const struct pw_manager *m, char *buffer,
 
 /* ---- one look at all of them ---- */
 
+#define ROWS_AT_LEAST 4096
+
 struct listing {
         struct pw_manager *m;
         struct pw_snapshot *snapshot;
+        size_t sort_at; /* so many rows: repeated ones are dropped */
 };
 
 static int on_row(void *userdata, const struct pw_engine_row *row)
@@ -74,6 +77,11 @@ static int on_row(void *userdata, const struct pw_engine_row *row)
         r = manager_meet_namespace(listing->m, &socket, row->netns_id, row->pid);
         if (r < 0)
                 return r;
+        /* A row is a descriptor, of which one socket may have any number. */
+        if (listing->snapshot->n_sockets >= listing->sort_at) {
+                pw_snapshot_sort(listing->snapshot);
+                listing->sort_at = PW_MAX(2 * listing->snapshot->n_sockets, (size_t)ROWS_AT_LEAST);
+        }
         added = pw_snapshot_add(listing->snapshot);
         if (!added)
                 return -ENOMEM;
@@ -99,13 +107,12 @@ static int add_parts(struct pw_manager *m, struct pw_snapshot *snapshot)
 /* 1: nothing is listed. */
 static int list_by_engine(struct pw_manager *m, struct pw_snapshot *snapshot)
 {
-        struct listing listing = {m, snapshot};
-        size_t before = snapshot->n_sockets;
+        struct listing listing = {m, snapshot, ROWS_AT_LEAST};
         int r = m->engine ? pw_engine_holders(m->engine, on_row, &listing) : -EOPNOTSUPP;
 
         if (r == 0)
                 return add_parts(m, snapshot);
-        snapshot->n_sockets = before;
+        pw_snapshot_clear(snapshot);
         return r == -ENOMEM ? r : 1;
 }
 

@@ -34,6 +34,7 @@ struct item {
         pid_t first; /* that the walk has met in it; 0: none yet */
         bool kept;   /* the walk has met its known process, too */
         bool met;    /* since the last pw_namespaces_forget() */
+        pid_t asked; /* last since then, in vain: it holds a socket of it and is not in it */
         bool named;
         bool of_service; /* by that it is called unless it has a name of its own */
         char text[PW_UNIT_MAX + SUFFIX_MAX];
@@ -287,6 +288,7 @@ static int adopt(struct pw_namespaces *namespaces, struct item *item, pid_t pid)
         uint64_t id, known = item->namespace.id;
 
         item->namespace.pid = 0;
+        item->asked = pid;
         if (dir_fd < 0)
                 return 0;
         id = pw_netns_read_id(&namespaces->proc, dir_fd);
@@ -320,7 +322,7 @@ int pw_namespaces_meet(struct pw_namespaces *namespaces, uint64_t inode, uint64_
                 r = add(namespaces, inode, pid);
         else if (is_other(item, id))
                 r = name_anew(namespaces, item, id, pid);
-        else if (item->namespace.pid == 0)
+        else if (item->namespace.pid == 0 && item->asked != pid)
                 r = adopt(namespaces, item, pid);
         named = name_items(namespaces);
         return r < 0 ? r : named;
@@ -440,6 +442,7 @@ void pw_namespaces_forget(struct pw_namespaces *namespaces)
                         continue;
                 }
                 item->met = false;
+                item->asked = 0;
                 namespaces->items[kept++] = item;
         }
         namespaces->n = kept;

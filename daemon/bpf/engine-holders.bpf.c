@@ -5,10 +5,11 @@
  * where, after everything was read, the process still has this file there, and the file its socket.
  *
  * Rows are put into memory that the reader shares, not into the iterator's file: what one call
- * writes there must fit into the kernel's buffer (32 KiB, or else the whole list fails). One call
- * takes a bounded part of one table, for nothing else runs on this processor until it ends. Where
- * that was not all, or there is no room for more, it asks to be called for the same thread again:
- * read(2) fails with EAGAIN, and once the rows are read, the next read(2) goes on.
+ * writes there must fit into the kernel's buffer (32 KiB, or else the whole list fails). Where
+ * there is no room for more, or enough was looked at for one read(2), a call asks to be made again
+ * for the same thread: read(2) fails with EAGAIN, and once the rows are read, the next read(2) goes
+ * on. What is looked at is bounded because nothing else runs on this processor until a call ends,
+ * and nobody else has a say until read(2) ends.
  *
  * These are a program of their own because they are loaded in another way (engine-holders.c), and
  * functions of their own, not inlined, because the kernel then verifies each once and not for every
@@ -21,23 +22,42 @@
 #define SOCKFS_MAGIC 0x534F434B /* <linux/magic.h> */
 
 #define WORD_BITS 64
-#define WORDS_A_CALL 128 /* of those with an open descriptor */
+#define WORK_A_READ                                                                                \
+        (128 * WORD_BITS) /* a word without an open descriptor counts as one of them               \
+                           */
 
 char program_license[] SEC("license") = "Dual MIT/GPL"; /* helpers ask for it */
-
-struct record_progress progress;
 
 struct {
         __uint(type, BPF_MAP_TYPE_ARRAY);
         __uint(map_flags, BPF_F_MMAPABLE);
-        __uint(max_entries, RECORD_ROWS_MAX);
+        __uint(max_entries, 1);
         __type(key, __u32);
-        __type(value, struct record_row);
-} rows SEC(".maps");
+        __type(value, struct record_list);
+} list SEC(".maps");
 
-/* The files of the descriptors that are looked at: each call to read costs, so that all are read in
- * one. Two that read the same list at once would lose rows, but not mix them up. */
-struct file *files[WORD_BITS];
+/* What is kept from call to call: no part of what the reader can see. One list at a time. */
+struct memory {
+        __u64 list; /* which one it is */
+        struct {
+                __u64 started;
+                __u32 thread, next; /* thread 0: the list goes on with all of the next one */
+        } rest;                     /* the thread, and its descriptor, that it goes on with */
+        struct {
+                __u64 started;
+                struct files_struct *files;
+        } told; /* the last table of a process whose first thread has ended */
+        /* Of the descriptors that are looked at: each call to read costs, so that all are read in
+         * one. */
+        struct file *files[WORD_BITS];
+};
+
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, 1);
+        __type(key, __u32);
+        __type(value, struct memory);
+} memory SEC(".maps");
 
 /* The descriptors of one thread, nearly always those of all its process's threads. */
 struct table {
@@ -46,10 +66,23 @@ struct table {
         __u32 base;  /* the first of them */
         __u32 first; /* descriptor of this call */
         __u32 next;  /* of the next call; 0: this one takes all */
-        __u32 words;
         __u32 named; /* the row says whose it is */
         struct record_row row;
 };
+
+static __always_inline struct record_list *get_list(void)
+{
+        __u32 only = 0;
+
+        return bpf_map_lookup_elem(&list, &only);
+}
+
+static __always_inline struct memory *get_memory(void)
+{
+        __u32 only = 0;
+
+        return bpf_map_lookup_elem(&memory, &only);
+}
 
 static __always_inline struct fdtable *table_of(struct task_struct *task)
 {
@@ -61,32 +94,54 @@ static __always_inline __u32 words_of(struct fdtable *fdt)
         return (BPF_CORE_READ(fdt, max_fds) + WORD_BITS - 1) / WORD_BITS;
 }
 
-/* How many words its table has; 0: it has none, or another thread of the process has the same. */
+/* Whether another thread of its process has the same table, and it is told with that one. */
+static __always_inline bool is_told(struct memory *kept, struct task_struct *task,
+                                    struct files_struct *own)
+{
+        struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+        struct files_struct *first = BPF_CORE_READ(leader, files);
+        __u64 started;
+
+        if (task == leader || first)
+                return task != leader && first == own;
+        started = BPF_CORE_READ(leader, start_boottime);
+        if (kept->told.started == started && kept->told.files == own)
+                return true;
+        kept->told.started = started;
+        kept->told.files = own;
+        return false;
+}
+
+/* How many words of its table are to be looked at. */
 __noinline int begin(struct table *table)
 {
-        struct task_struct *task, *leader;
+        struct memory *kept = get_memory();
+        struct task_struct *task;
         struct files_struct *own;
 
-        if (!table)
+        if (!table || !kept)
                 return 0;
         task = table->task;
-        leader = BPF_CORE_READ(task, group_leader);
         own = BPF_CORE_READ(task, files);
-        if (!own || (task != leader && BPF_CORE_READ(leader, files) == own))
+        if (!own)
                 return 0;
-        if (progress.thread == (__u32)BPF_CORE_READ(task, pid))
-                table->first = progress.next;
-        return (int)words_of(table_of(task));
+        if (kept->rest.thread == (__u32)BPF_CORE_READ(task, pid) &&
+            kept->rest.started == BPF_CORE_READ(task, start_boottime))
+                table->first = kept->rest.next;
+        else if (is_told(kept, task, own))
+                return 0;
+        return (int)(words_of(table_of(task)) - table->first / WORD_BITS);
 }
 
 /* Whether there is something in this word. */
 __noinline int read_word(struct table *table, __u32 i)
 {
+        struct memory *kept = get_memory();
         struct task_struct *task;
         struct fdtable *fdt;
         __u64 word = 0;
 
-        if (!table || (i + 1) * WORD_BITS <= table->first)
+        if (!table || !kept)
                 return 0;
         task = table->task;
         fdt = table_of(task);
@@ -97,7 +152,7 @@ __noinline int read_word(struct table *table, __u32 i)
                 word &= ~0ULL << table->first % WORD_BITS;
         table->word = word;
         table->base = i * WORD_BITS;
-        return word != 0 && bpf_probe_read_kernel(files, sizeof files,
+        return word != 0 && bpf_probe_read_kernel(kept->files, sizeof kept->files,
                                                   BPF_CORE_READ(fdt, fd) + i * WORD_BITS) == 0;
 }
 
@@ -136,6 +191,7 @@ static __always_inline struct sock *told_as(struct sock *sk, __u16 protocol)
 /* Whether the row is filled. */
 __noinline int read_descriptor(struct table *table, __u32 fd)
 {
+        struct memory *kept = get_memory();
         struct record_socket *record;
         struct task_struct *task;
         struct socket *socket;
@@ -145,10 +201,10 @@ __noinline int read_descriptor(struct table *table, __u32 fd)
         __u64 cookie, number;
         __u16 protocol;
 
-        if (!table)
+        if (!table || !kept)
                 return 0;
         record = &table->row.socket;
-        file = files[fd % WORD_BITS];
+        file = kept->files[fd % WORD_BITS];
         if (!file)
                 return 0;
         inode = BPF_CORE_READ(file, f_inode);
@@ -212,35 +268,41 @@ __noinline int read_process(struct table *table)
 static long on_bit(__u32 i, void *data)
 {
         struct table *table = data;
-        __u64 rest = table->word >> i;
-        struct record_row *row;
-        __u32 at = progress.rows;
+        struct record_list *to = get_list();
+        __u64 rest_of_word = table->word >> i;
+        __u32 at;
 
-        if (rest == 0)
+        if (!to || rest_of_word == 0)
                 return 1; /* ends the word */
-        if (!(rest & 1) || !read_descriptor(table, table->base + i))
+        if (!(rest_of_word & 1) || !read_descriptor(table, table->base + i))
                 return 0;
-        if (!table->named)
-                read_process(table);
-        row = bpf_map_lookup_elem(&rows, &at);
-        if (!row) {
+        at = to->rows_used;
+        if (at >= RECORD_ROWS_MAX) {
                 table->next = table->base + i;
                 return 1;
         }
-        *row = table->row;
-        progress.rows = at + 1;
+        if (!table->named)
+                read_process(table);
+        to->rows[at] = table->row;
+        to->rows_used = at + 1;
         return 0;
 }
 
 static long on_word(__u32 i, void *data)
 {
         struct table *table = data;
+        struct record_list *to = get_list();
 
-        if (!read_word(table, i))
-                return 0;
-        bpf_loop(WORD_BITS, on_bit, table, 0);
-        if (table->next == 0 && ++table->words >= WORDS_A_CALL)
-                table->next = table->base + WORD_BITS;
+        if (!to)
+                return 1;
+        i += table->first / WORD_BITS;
+        if (read_word(table, i)) {
+                bpf_loop(WORD_BITS, on_bit, table, 0);
+                to->work += WORD_BITS;
+        }
+        to->work++;
+        if (table->next == 0 && to->work >= WORK_A_READ)
+                table->next = (i + 1) * WORD_BITS;
         return table->next != 0;
 }
 
@@ -249,11 +311,22 @@ int list_files(struct bpf_iter__task *ctx)
 {
         struct task_struct *task = ctx->task;
         struct table table = {.task = task};
+        struct record_list *to = get_list();
+        struct memory *kept = get_memory();
 
-        if (!task)
+        if (!task || !to || !kept)
                 return 0;
+        /* So there is room for a row, and where the list goes on later, it is not at 0. */
+        if (to->rows_used >= RECORD_ROWS_MAX || to->work >= WORK_A_READ)
+                return 1;
+        if (kept->list != ctx->meta->session_id) {
+                kept->list = ctx->meta->session_id;
+                kept->rest.thread = 0;
+                kept->told.started = 0;
+        }
         bpf_loop((__u32)begin(&table), on_word, &table, 0);
-        progress.thread = table.next ? (__u32)BPF_CORE_READ(task, pid) : 0;
-        progress.next = table.next;
+        kept->rest.thread = table.next ? (__u32)BPF_CORE_READ(task, pid) : 0;
+        kept->rest.started = BPF_CORE_READ(task, start_boottime);
+        kept->rest.next = table.next;
         return table.next != 0;
 }

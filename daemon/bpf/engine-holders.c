@@ -11,10 +11,6 @@
 
 #include <sys/mman.h>
 
-/* The kernel rounds each row up to 8 bytes, of which it is a multiple. */
-_Static_assert(sizeof(struct record_row) % 8 == 0, "rows follow each other");
-#define ROWS_SIZE (RECORD_ROWS_MAX * sizeof(struct record_row))
-
 int engine_holders_open(struct engine_holders *holders)
 {
         int r;
@@ -24,10 +20,10 @@ int engine_holders_open(struct engine_holders *holders)
         if (r == 0 && engine_holders_bpf__attach(holders->bpf) < 0)
                 r = -errno;
         if (r == 0) {
-                holders->rows =
-                    mmap(NULL, ROWS_SIZE, PROT_READ, MAP_SHARED, holders->bpf->maps.rows.map_fd, 0);
-                if (holders->rows == MAP_FAILED) {
-                        holders->rows = NULL;
+                holders->list = mmap(NULL, sizeof *holders->list, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED, holders->bpf->maps.list.map_fd, 0);
+                if (holders->list == MAP_FAILED) {
+                        holders->list = NULL;
                         r = -errno;
                 }
         }
@@ -36,14 +32,13 @@ int engine_holders_open(struct engine_holders *holders)
                 return r;
         }
         holders->link_fd = holders->bpf->links.list_files_fd;
-        holders->progress = &holders->bpf->bss->progress;
         return 0;
 }
 
 void engine_holders_close(struct engine_holders *holders)
 {
-        if (holders->rows)
-                munmap(holders->rows, ROWS_SIZE);
+        if (holders->list)
+                munmap(holders->list, sizeof *holders->list);
         engine_holders_bpf__destroy(holders->bpf);
         *holders = (struct engine_holders){0};
 }

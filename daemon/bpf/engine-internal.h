@@ -56,9 +56,7 @@ bool ring_release(struct ring *ring);
 struct engine_holders {
         struct engine_holders_bpf *bpf;
         int link_fd;
-        /* In memory that the program shares with us: */
-        struct record_progress *progress;
-        struct record_row *rows; /* RECORD_ROWS_MAX */
+        struct record_list *list; /* in memory that the program shares with us */
 };
 
 /* 0 or -errno. */
@@ -83,6 +81,7 @@ struct pw_engine {
 
         /* lists */
         struct engine_holders holders;
+        uint64_t holders_usec; /* that their list may take */
         char *buffer;
 };
 

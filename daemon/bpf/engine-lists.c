@@ -79,23 +79,23 @@ int pw_engine_sockets(struct pw_engine *engine, uint8_t protocol, pw_engine_row_
         return -EPROTONOSUPPORT;
 }
 
-/* The rows that the program has put into the memory that it shares with us; it goes on where none
- * of them is left. */
+/* The rows that the program has put into the memory that it shares with us, and room for more. */
 static int tell_holders(struct listing *listing)
 {
-        struct engine_holders *holders = &listing->engine->holders;
-        uint32_t n = PW_MIN(holders->progress->rows, (uint32_t)RECORD_ROWS_MAX);
+        struct record_list *list = listing->engine->holders.list;
+        uint32_t n = PW_MIN(list->rows_used, (uint32_t)RECORD_ROWS_MAX);
         int r = 0;
 
         for (uint32_t i = 0; r >= 0 && i < n; i++)
-                r = tell_row(listing, &holders->rows[i]);
-        holders->progress->rows = 0;
+                r = tell_row(listing, &list->rows[i]);
+        list->rows_used = list->work = 0;
         return PW_MIN(r, 0);
 }
 
 int pw_engine_holders(struct pw_engine *engine, pw_engine_row_found found, void *userdata)
 {
         struct listing listing = {.engine = engine, .found = found, .userdata = userdata};
+        uint64_t end_usec = pw_now_boottime() + engine->holders_usec;
         _cleanup_(pw_closep) int fd = -EBADF;
         char nothing;
         ssize_t n;
@@ -106,12 +106,14 @@ int pw_engine_holders(struct pw_engine *engine, pw_engine_row_found found, void 
         fd = bpf_iter_create(engine->holders.link_fd);
         if (fd < 0)
                 return -errno;
-        *engine->holders.progress = (struct record_progress){0};
+        engine->holders.list->rows_used = engine->holders.list->work = 0;
         do {
                 n = read(fd, &nothing, sizeof nothing);
-                if (n < 0 && errno != EAGAIN && errno != EINTR)
+                if (n < 0 && errno != EAGAIN)
                         return -errno;
                 r = tell_holders(&listing);
+                if (r == 0 && n != 0 && pw_now_boottime() >= end_usec)
+                        return -ETIME;
         } while (r == 0 && n != 0);
         return r;
 }

@@ -361,6 +361,8 @@ int pw_engine_open(const struct pw_engine_options *options, struct pw_engine **r
         if (!engine)
                 return -ENOMEM;
         engine->ring_fd = engine->timer_fd = engine->poll_fd = -EBADF;
+        engine->holders_usec =
+            options->holders_usec ? options->holders_usec : PW_ENGINE_HOLDERS_USEC;
         engine->tick_nsec = 1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK);
         for (unsigned part = 0; part < PW_ENGINE_PARTS; part++)
                 opening.hoped[part] = (options->parts & 1u << part) != 0;

@@ -75,14 +75,14 @@ struct record_row {
         struct record_holder holder; /* pid 0 where the list has none */
 };
 
-/* How far the list of holders has come. */
-struct record_progress {
-        __u32 rows; /* to be read before it goes on */
-        __u32 thread,
-            next; /* it goes on with this descriptor of this thread; 0: with all of the next */
-};
-
 #define RECORD_ROWS_MAX 1024
+
+/* The list of holders as far as it has come. The reader empties it, and it goes on. */
+struct record_list {
+        __u32 rows_used;
+        __u32 work; /* done for them, in descriptors */
+        struct record_row rows[RECORD_ROWS_MAX];
+};
 
 /* Settings, fixed when the programs are loaded. */
 struct record_settings {

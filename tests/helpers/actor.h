@@ -9,7 +9,6 @@
 #include "tests/helpers/uring.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,8 +20,7 @@
 #define ACTOR_UID 1234
 #define LIFE_NSEC 50000 /* of a short-lived socket */
 #define GROUP_SIZE 8
-#define TABLE_COPIES 2605 /* several times what the list gives at once */
-#define PACE_USEC 5000    /* slow enough for each to wake up the reader */
+#define PACE_USEC 5000 /* slow enough for each to wake up the reader */
 
 enum scene {
         SCENE_STORM,   /* n short-lived sockets of processes that exit at once */
@@ -35,7 +33,6 @@ enum scene {
         SCENE_RING,    /* one TCP listener by io_uring */
         SCENE_KERNEL,  /* one UDP socket of the kernel's */
         SCENE_PACED,   /* n listeners, with a pause before each */
-        SCENE_TABLES,  /* a TCP listener with TABLE_COPIES descriptors, another of a thread's own */
 };
 
 struct order {
@@ -163,54 +160,6 @@ static inline void play_clients(const struct order *order)
         show();
         close(listener);
         close(server);
-}
-
-static pthread_barrier_t thread_ready;
-
-static inline void *hold_in_thread(void *port)
-{
-        static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
-
-        if (unshare(CLONE_FILES) < 0)
-                fail("unshare");
-        open_kind(&tcp, *(const uint16_t *)port);
-        pthread_barrier_wait(&thread_ready);
-        for (;;)
-                pause();
-}
-
-/* At both sides of where a word of the kernel's map of descriptors ends, far behind, more than what
- * the kernel's buffer takes of one process, and after more descriptors than are looked at in one
- * go.
- */
-static inline void play_tables(const struct order *order)
-{
-        static const struct kind tcp = {SOCK_STREAM, "127.0.0.1", 0};
-        static const struct {
-                int first, last;
-                bool other; /* no socket */
-        } copies[] = {{63, 64, false},
-                      {200, 2799, false},
-                      {5000, 5000, false},
-                      {6000, 14999, true},
-                      {15000, 15000, false}};
-        uint16_t second = (uint16_t)(order->port + 1);
-        struct rlimit limit = {16384, 16384};
-        int null = open("/dev/null", O_RDONLY);
-        pthread_t thread;
-        int fd;
-
-        pthread_barrier_init(&thread_ready, NULL, 2);
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0 ||
-            pthread_create(&thread, NULL, hold_in_thread, &second) != 0)
-                fail("pthread_create");
-        pthread_barrier_wait(&thread_ready);
-        fd = open_kind(&tcp, order->port).fd;
-        for (unsigned i = 0; i < PW_ELEMENTS(copies); i++)
-                for (int copy = copies[i].first; copy <= copies[i].last; copy++)
-                        if (dup2(copies[i].other ? null : fd, copy) < 0)
-                                fail("dup2");
-        show();
 }
 
 static inline void play_unbound(void)
@@ -366,9 +315,6 @@ static inline void play(const struct order *order)
                 break;
         case SCENE_PACED:
                 play_paced(order);
-                break;
-        case SCENE_TABLES:
-                play_tables(order);
                 break;
         }
 }

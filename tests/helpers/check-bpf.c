@@ -284,21 +284,6 @@ static void check_netns(void)
               "… and their ends");
 }
 
-static void check_tables(void)
-{
-        struct listed copies = {.port = PORT}, thread = {.port = PORT + 1};
-
-        begin((struct order){.scene = SCENE_TABLES, .port = PORT});
-        check(pw_engine_holders(engine, on_row, &copies) == 0 && copies.n == TABLE_COPIES &&
-                  copies.row.pid == told->pid,
-              "all %d descriptors of a listener are in the list, wherever they are in its table",
-              TABLE_COPIES);
-        check(pw_engine_holders(engine, on_row, &thread) == 0 && thread.n == 1 &&
-                  thread.row.pid == told->pid && thread.row.started == started_of(told->pid),
-              "so is that of a thread with a table of its own, with its process");
-        end();
-}
-
 /* ---- executables ---- */
 
 static void check_exe(const char *option, unsigned flags, const char *what)
@@ -494,7 +479,6 @@ int main(int argc, char **argv)
         check_clients();
         check_unbound();
         check_netns();
-        check_tables();
         check_exes();
         check_rings();
         check_kernels();

@@ -10,19 +10,26 @@ if ! unshare -n -m -p --fork true 2>/dev/null; then
         exit 77
 fi
 
-# run LISTENERS UNSHARE-OPTION…
+# run UNSHARE-OPTION… -- PROGRAM ARGUMENT…
 run() {
-        unshare -n -m "${@:2}" bash -euc '
+        local options=()
+        while [ "$1" != -- ]; do
+                options+=("$1")
+                shift
+        done
+        unshare -n -m "${options[@]}" bash -euc '
                 mount -t tmpfs -o mode=755 tmpfs /run
                 ip link set lo up
                 ip -6 address add fe80::1/64 dev lo nodad
-                exec "$1" "$2"
-        ' - "$PW_BUILD/tests/check-bpf" "$1"
+                exec "$@"
+        ' - "$PW_BUILD/tests/$2" "${@:3}"
 }
 
 "$PW_BUILD/tests/check-bpf-open"
 status=$?
 [ $status = 77 ] && exit 77
-run 10000 || status=1
-run 200 -p --fork --kill-child --mount-proc || status=1
+private=(-p --fork --kill-child --mount-proc)
+run -- check-bpf 10000 || status=1
+run "${private[@]}" -- check-bpf 200 || status=1
+run "${private[@]}" -- check-holders || status=1
 exit $status

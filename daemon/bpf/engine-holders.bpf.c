@@ -22,9 +22,7 @@
 #define SOCKFS_MAGIC 0x534F434B /* <linux/magic.h> */
 
 #define WORD_BITS 64
-#define WORK_A_READ                                                                                \
-        (128 * WORD_BITS) /* a word without an open descriptor counts as one of them               \
-                           */
+#define WORK_A_READ 8192 /* descriptors; a word without an open one counts as one of them */
 
 char program_license[] SEC("license") = "Dual MIT/GPL"; /* helpers ask for it */
 
@@ -47,6 +45,8 @@ struct memory {
                 __u64 started;
                 struct files_struct *files;
         } told; /* the last table of a process whose first thread has ended */
+        /* Those of all sockets, once this list has found one: most descriptors are none. */
+        const struct file_operations *socket_operations;
         /* Of the descriptors that are looked at: each call to read costs, so that all are read in
          * one. */
         struct file *files[WORD_BITS];
@@ -125,7 +125,7 @@ __noinline int begin(struct table *table)
         own = BPF_CORE_READ(task, files);
         if (!own)
                 return 0;
-        if (kept->rest.thread == (__u32)BPF_CORE_READ(task, pid) &&
+        if (kept->rest.thread != 0 && kept->rest.thread == (__u32)BPF_CORE_READ(task, pid) &&
             kept->rest.started == BPF_CORE_READ(task, start_boottime))
                 table->first = kept->rest.next;
         else if (is_told(kept, task, own))
@@ -140,6 +140,7 @@ __noinline int read_word(struct table *table, __u32 i)
         struct task_struct *task;
         struct fdtable *fdt;
         __u64 word = 0;
+        __u32 used; /* this many, or less: most tables are small, and copying takes its time */
 
         if (!table || !kept)
                 return 0;
@@ -152,8 +153,9 @@ __noinline int read_word(struct table *table, __u32 i)
                 word &= ~0ULL << table->first % WORD_BITS;
         table->word = word;
         table->base = i * WORD_BITS;
-        return word != 0 && bpf_probe_read_kernel(kept->files, sizeof kept->files,
-                                                  BPF_CORE_READ(fdt, fd) + i * WORD_BITS) == 0;
+        used = word >> 32 ? WORD_BITS : word >> 16 ? 32 : 16;
+        return word != 0 && bpf_probe_read_kernel(kept->files, used * sizeof *kept->files,
+                                                  BPF_CORE_READ(fdt, fd) + table->base) == 0;
 }
 
 /* As sockfd_lookup() does it. */
@@ -192,6 +194,7 @@ static __always_inline struct sock *told_as(struct sock *sk, __u16 protocol)
 __noinline int read_descriptor(struct table *table, __u32 fd)
 {
         struct memory *kept = get_memory();
+        const struct file_operations *operations;
         struct record_socket *record;
         struct task_struct *task;
         struct socket *socket;
@@ -206,6 +209,9 @@ __noinline int read_descriptor(struct table *table, __u32 fd)
         record = &table->row.socket;
         file = kept->files[fd % WORD_BITS];
         if (!file)
+                return 0;
+        operations = BPF_CORE_READ(file, f_op);
+        if (kept->socket_operations && operations != kept->socket_operations)
                 return 0;
         inode = BPF_CORE_READ(file, f_inode);
         socket = socket_of(file, inode);
@@ -226,7 +232,11 @@ __noinline int read_descriptor(struct table *table, __u32 fd)
         record->cookie = cookie;
         record->inode = number;
         task = table->task;
-        return is_still_there(task, fd, file, inode);
+        if (!is_still_there(task, fd, file, inode))
+                return 0;
+        if (BPF_CORE_READ(file, f_op) == operations)
+                kept->socket_operations = operations;
+        return 1;
 }
 
 static __always_inline struct upid *number_of(struct pid *pid, __u32 level)
@@ -323,10 +333,14 @@ int list_files(struct bpf_iter__task *ctx)
                 kept->list = ctx->meta->session_id;
                 kept->rest.thread = 0;
                 kept->told.started = 0;
+                kept->socket_operations = NULL;
         }
         bpf_loop((__u32)begin(&table), on_word, &table, 0);
-        kept->rest.thread = table.next ? (__u32)BPF_CORE_READ(task, pid) : 0;
+        kept->rest.thread = 0;
+        if (table.next == 0)
+                return 0;
+        kept->rest.thread = (__u32)BPF_CORE_READ(task, pid);
         kept->rest.started = BPF_CORE_READ(task, start_boottime);
         kept->rest.next = table.next;
-        return table.next != 0;
+        return 1;
 }

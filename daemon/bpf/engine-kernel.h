@@ -212,7 +212,10 @@ struct path {
         struct dentry *dentry;
 };
 
+struct file_operations;
+
 struct file {
+        const struct file_operations *f_op;
         struct path f_path;
         struct inode *f_inode;
         void *private_data;

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Events and looks at the same time, and who plays with both: a look that shows a socket before its
 # event is read, a socket that listens again with the same cookie, one without a port, one that no
-# descriptor holds, a user who makes the daemon busy. Would catch a listener that is lost between the
-# two or counted twice, a crash, and owners that are never asked for again.
+# descriptor holds, one that thousands hold, a user who makes the daemon busy. Would catch a listener
+# that is lost between the two or counted twice, a crash, and owners that are never asked for again.
 # shellcheck disable=SC2119 # start_daemon takes words of its own
 export PW_EVENTS=yes
 # shellcheck source=tests/integration/lib.sh
@@ -131,6 +131,45 @@ if grep -q READY "$T/ring.out"; then
 else
         step "  (no io_uring here)"
 fi
+stop_daemon
+
+step "a listener of another namespace with thousands of descriptors, all outside of it"
+fresh
+start_daemon
+ip netns add copies || fail "ip netns"
+python copies <<'END2'
+import os, resource, socket, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+ours, theirs = (os.open(path, os.O_RDONLY) for path in ("/proc/self/ns/net", "/run/netns/copies"))
+a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+child = os.fork()
+if child == 0:
+    import ctypes
+    if ctypes.CDLL(None).setns(theirs, 0) != 0:
+        os._exit(1)
+    s = socket.socket()
+    s.bind(("127.0.0.1", 7200))
+    s.listen()
+    socket.send_fds(b, [b"x"], [s.fileno()])
+    time.sleep(600)
+_, fds, _, _ = socket.recv_fds(a, 1, 1)
+for _ in range(6000):
+    os.dup(fds[0])
+os.kill(child, 9)
+os.waitpid(child, 0)
+print("READY", flush=True)
+time.sleep(600)
+END2
+before=$(status .polls)
+for _ in 1 2 3 4; do # looks at other namespaces
+        unshare -n python3 -c 'import socket, time; s = socket.socket(); s.listen(); time.sleep(0.3)'
+        sleep 0.4
+done
+[ "$(status .polls)" -gt "$before" ] || fail "no look: this proves nothing"
+assert_eq "$(intervals '.port == 7200')" 1 "intervals"
+assert_eq "$(listeners '.port == 7200 and .netns == "copies" and .sockets == 1')" 1 "listeners"
+release copies
+wait_for 5 "its end" unlisted 7200
 stop_daemon
 
 step "a user who makes the daemon busy does not keep it from asking who holds what"

@@ -3,21 +3,13 @@
  * should (wildcards in names, another user or scope, all of PID 1), suspicious or unknown owners
  * that are learned, and a baseline that its own parser refuses or that is written over. */
 
-#include "daemon/rule.h"
-#include "tests/unit/rule-records.h"
+#include "tests/unit/rule-policy.h"
 
 #include <portwatch/text.h>
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <setjmp.h>
-
-#include <cmocka.h>
-
-#define NOW (1800000000 * PW_USEC_PER_SEC)
 
 static void assert_rule(struct sample sample, const char *verdict, const char *expected)
 {
@@ -35,24 +27,6 @@ static void assert_not_learned(struct sample sample)
 
         assert_int_equal(pw_rule_format(record, "allow", rule, sizeof rule), 1);
         assert_string_equal(rule, "as before");
-}
-
-static struct pw_policy *policy_of(const char *text)
-{
-        _cleanup_(pw_refusals_done) struct pw_refusals refusals = {0};
-        struct pw_policy *policy;
-
-        assert_int_equal(pw_policy_new(&policy), 0);
-        if (pw_policy_parse(policy, "baseline.rules", text, strlen(text), NULL, &refusals) != 0)
-                fail_msg("%s", refusals.items[0]);
-        return policy;
-}
-
-static enum pw_verdict judge(const struct pw_policy *policy, struct sample sample)
-{
-        _cleanup_(pw_record_unrefp) struct pw_record *record = sample_record(&sample);
-
-        return pw_policy_judge(policy, record, NOW).verdict;
 }
 
 static void add(struct pw_records *records, struct sample sample)
@@ -182,7 +156,7 @@ static void test_format_odd_namespaces(void **state _unused_)
                          cases[i].written);
                 assert_rule(sample, "allow", rule);
                 policy = policy_of(rule);
-                assert_int_equal(judge(policy, sample), PW_EXPECTED);
+                assert_int_equal(judge(policy, sample).verdict, PW_EXPECTED);
         }
 }
 
@@ -222,9 +196,9 @@ static void test_container_restart(void **state _unused_)
                 text = pw_baseline_text(&records, NOW, &learned, &left_out);
                 pw_records_done(&records);
                 policy = policy_of(text);
-                if (judge(policy, before[i]) != PW_EXPECTED ||
-                    judge(policy, after[i]) != PW_EXPECTED ||
-                    judge(policy, other[i]) != PW_UNEXPECTED)
+                if (judge(policy, before[i]).verdict != PW_EXPECTED ||
+                    judge(policy, after[i]).verdict != PW_EXPECTED ||
+                    judge(policy, other[i]).verdict != PW_UNEXPECTED)
                         fail_msg("%zu: %s", i, text);
         }
 }
@@ -431,24 +405,28 @@ static void test_nothing_wider(void **state _unused_)
         text = pw_baseline_text(&records, NOW, &learned, &left_out);
         pw_records_done(&records);
         policy = policy_of(text);
-        assert_int_equal(judge(policy, (struct sample){.exe = "/opt/*", .address = "127.0.0.2"}),
-                         PW_EXPECTED);
-        assert_int_equal(judge(policy, (struct sample){.exe = "/opt/*"}), PW_UNEXPECTED);
-        assert_int_equal(judge(policy, (struct sample){.exe = "/opt/x", .address = "127.0.0.1"}),
-                         PW_UNEXPECTED);
+        assert_int_equal(
+            judge(policy, (struct sample){.exe = "/opt/*", .address = "127.0.0.2"}).verdict,
+            PW_EXPECTED);
+        assert_int_equal(judge(policy, (struct sample){.exe = "/opt/*"}).verdict, PW_UNEXPECTED);
+        assert_int_equal(
+            judge(policy, (struct sample){.exe = "/opt/x", .address = "127.0.0.1"}).verdict,
+            PW_UNEXPECTED);
         assert_int_equal(judge(policy, (struct sample){.exe = "/opt/*",
                                                        .address = "127.0.0.1",
                                                        .user = "eve",
-                                                       .uid = 1001}),
+                                                       .uid = 1001})
+                             .verdict,
                          PW_UNEXPECTED);
         assert_int_equal(
-            judge(policy,
-                  (struct sample){.exe = "/opt/*", .address = "127.0.0.1", .netns = "blue"}),
+            judge(policy, (struct sample){.exe = "/opt/*", .address = "127.0.0.1", .netns = "blue"})
+                .verdict,
             PW_UNEXPECTED);
         assert_int_equal(judge(policy, (struct sample){.port = 22,
                                                        .pid = 1,
                                                        .exe = "/usr/lib/systemd/systemd",
-                                                       .unit = "evil.socket"}),
+                                                       .unit = "evil.socket"})
+                             .verdict,
                          PW_UNEXPECTED);
 }
 
@@ -469,7 +447,7 @@ static void test_many_ports(void **state _unused_)
         policy = policy_of(text);
         assert_true(pw_policy_count(policy) < 500);
         for (unsigned port = 1; port < 32768; port++)
-                if (judge(policy, (struct sample){.port = (uint16_t)port}) !=
+                if (judge(policy, (struct sample){.port = (uint16_t)port}).verdict !=
                     (port % 3 != 0 ? PW_EXPECTED : PW_UNEXPECTED))
                         fail_msg("%u", port);
 }
